@@ -1,0 +1,25 @@
+import { z } from 'zod';
+
+/** Execution providers a person can ask for. */
+export const providerNames = ['auto', 'cpu', 'cuda', 'webgpu', 'directml', 'coreml'] as const;
+
+export const providerReportSchema = z.object({
+  name: z.string(),
+  available: z.boolean(),
+  reason: z.string(),
+  gflops: z.number().nullable(),
+});
+
+export const doctorResultSchema = z.object({
+  requested: z.string(),
+  selected: z.string(),
+  reason: z.string(),
+  providers: z.array(providerReportSchema),
+  versions: z.record(z.string(), z.string()),
+  threads: z.number().int(),
+  cacheDirectory: z.string(),
+});
+
+export type ProviderName = (typeof providerNames)[number];
+export type ProviderReport = z.infer<typeof providerReportSchema>;
+export type DoctorResult = z.infer<typeof doctorResultSchema>;

@@ -1,0 +1,129 @@
+import { z } from 'zod';
+import { budgetParamsSchema, budgetResultSchema } from './budget';
+import { checkpointSummarySchema } from './checkpointSummary';
+import { doctorResultSchema } from './doctor';
+import { evaluateParamsSchema, evaluateResultSchema } from './evaluation';
+import { profileParamsSchema, profileResultSchema } from './sensitivity';
+import { engineSettingsSchema } from './settings';
+
+/** Version of this protocol; client and engine must agree exactly. */
+export const protocolVersion = 1;
+
+/** A request that carries its types: validated on both sides at run time. */
+export interface RequestType<Params extends z.ZodType, Result extends z.ZodType> {
+  readonly method: string;
+  readonly params: Params;
+  readonly result: Result;
+}
+
+/** A one-way message that carries its type. */
+export interface NotificationType<Params extends z.ZodType> {
+  readonly method: string;
+  readonly params: Params;
+}
+
+const checkpointOnly = z.object({ checkpoint: z.string() });
+
+export const initializeRequest = {
+  method: 'initialize',
+  params: z.object({ protocolVersion: z.number(), client: z.string(), settings: engineSettingsSchema }),
+  result: z.object({ protocolVersion: z.number(), engineVersion: z.string(), processId: z.number() }),
+} satisfies RequestType<z.ZodType, z.ZodType>;
+
+export const doctorRequest = {
+  method: 'doctor',
+  params: z.object({}),
+  result: doctorResultSchema,
+} satisfies RequestType<z.ZodType, z.ZodType>;
+
+export const inspectRequest = {
+  method: 'inspect',
+  params: checkpointOnly,
+  result: checkpointSummarySchema,
+} satisfies RequestType<z.ZodType, z.ZodType>;
+
+export const profileRequest = {
+  method: 'profile',
+  params: profileParamsSchema,
+  result: profileResultSchema,
+} satisfies RequestType<z.ZodType, z.ZodType>;
+
+export const budgetRequest = {
+  method: 'budget',
+  params: budgetParamsSchema,
+  result: budgetResultSchema,
+} satisfies RequestType<z.ZodType, z.ZodType>;
+
+export const evaluateRequest = {
+  method: 'evaluate',
+  params: evaluateParamsSchema,
+  result: evaluateResultSchema,
+} satisfies RequestType<z.ZodType, z.ZodType>;
+
+/** Results of finished runs on one checkpoint, newest last; header reads only, nothing is computed. */
+export const historyRequest = {
+  method: 'history',
+  params: checkpointOnly,
+  result: z.object({
+    fingerprint: z.string(),
+    profiles: z.array(profileResultSchema),
+    budgets: z.array(budgetResultSchema),
+    evaluations: z.array(evaluateResultSchema),
+  }),
+} satisfies RequestType<z.ZodType, z.ZodType>;
+
+/** Deletes every cached result and per-layer measurement. */
+export const clearCacheRequest = {
+  method: 'clearCache',
+  params: z.object({}),
+  result: z.object({ freedBytes: z.number() }),
+} satisfies RequestType<z.ZodType, z.ZodType>;
+
+export type History = z.infer<typeof historyRequest.result>;
+
+/** All requests the engine answers: the server and the client iterate over this table. */
+export const engineRequests = {
+  initialize: initializeRequest,
+  doctor: doctorRequest,
+  inspect: inspectRequest,
+  profile: profileRequest,
+  budget: budgetRequest,
+  evaluate: evaluateRequest,
+  history: historyRequest,
+  clearCache: clearCacheRequest,
+} as const;
+
+export type EngineRequests = typeof engineRequests;
+
+/** How far a job is; fraction runs from 0 to 1. `job` is the id the client put into the request envelope. */
+export const progressNotification = {
+  method: 'job/progress',
+  params: z.object({ job: z.string(), fraction: z.number(), message: z.string() }),
+} satisfies NotificationType<z.ZodType>;
+
+/** A step begins that cannot be interrupted; past the deadline the supervisor ends the process. */
+export const stepStartedNotification = {
+  method: 'job/stepStarted',
+  params: z.object({ job: z.string(), label: z.string(), deadlineSeconds: z.number() }),
+} satisfies NotificationType<z.ZodType>;
+
+export const stepEndedNotification = {
+  method: 'job/stepEnded',
+  params: z.object({ job: z.string() }),
+} satisfies NotificationType<z.ZodType>;
+
+export const logNotification = {
+  method: 'log',
+  params: z.object({ level: z.enum(['debug', 'info', 'warn', 'error']), message: z.string() }),
+} satisfies NotificationType<z.ZodType>;
+
+/** Every request travels in this envelope, so that progress can name the job it belongs to. */
+export const requestEnvelopeSchema = z.object({ job: z.string(), params: z.unknown() });
+
+/** `data` of a JSON-RPC error response: the parts of a TunerError. */
+export const errorDataSchema = z.object({
+  code: z.string(),
+  file: z.string().optional(),
+  place: z.string().optional(),
+  wayOut: z.string().optional(),
+});
