@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Names of the budget objectives, in the order in which pickers show them. */
 export const objectiveNames = ['lexi', 'squared', 'relative-squared', 'uniform', 'random'] as const;

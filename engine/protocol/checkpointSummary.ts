@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** One decoder layer as `inspect` describes it. Byte counts are of the stored tensors. */
 export const layerSummarySchema = z.object({

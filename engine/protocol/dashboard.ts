@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { budgetResultSchema } from './budget';
 import { checkpointSummarySchema } from './checkpointSummary';
 import { evaluateResultSchema } from './evaluation';

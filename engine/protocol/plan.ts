@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Version of the plan file format that this build reads and writes. */
 export const planVersion = 1;

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Where the probe inputs of a sensitivity profile come from. */
 export const profileInputs = ['gaussian', 'gamma', 'calibration'] as const;

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { providerNames } from './doctor';
 
 /** What a client may set for a whole engine process. */
