@@ -48,6 +48,8 @@ export interface ErrorDetails {
   readonly place?: string | undefined;
   /** What the person can do about it, as a whole sentence. */
   readonly wayOut?: string | undefined;
+  /** A mechanical repair of a config key (dotted path), offered as a quick fix in the editor. */
+  readonly fix?: { readonly key: string; readonly value: number } | undefined;
 }
 
 /** The one error class of the product: a code, a sentence for a person, and where to look. */

@@ -126,4 +126,5 @@ export const errorDataSchema = z.object({
   file: z.string().optional(),
   place: z.string().optional(),
   wayOut: z.string().optional(),
+  fix: z.object({ key: z.string(), value: z.number() }).optional(),
 });
