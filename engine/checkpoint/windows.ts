@@ -1,0 +1,76 @@
+import type { Dataset, TaskItem } from './datasets';
+import type { CheckpointTokenizer } from './tokenizer';
+
+/** How a dataset is cut into sequences for the model. */
+export interface WindowOptions {
+  /** Tokens of a window. */
+  readonly length: number;
+  /** How many windows to take from the start; all when absent. */
+  readonly windows?: number | undefined;
+  /** Whether every text is a window of its own. */
+  readonly perDocument?: boolean | undefined;
+}
+
+/** A task item as token ids; the answer is the ids from `answerStart` to `answerEnd` (exclusive). */
+export interface TaskSequence {
+  readonly task: string;
+  readonly ids: Int32Array;
+  readonly answerStart: number;
+  readonly answerEnd: number;
+}
+
+/**
+ * Windows of a dataset. Texts are joined in order, each after one separator token, and cut; an incomplete last window is
+ * dropped unless it is the only one. Per document every text is a window of its own, cut to `length`; texts of fewer than
+ * two tokens have nothing to predict and are left out.
+ */
+export function makeWindows(dataset: Dataset, tokenizer: CheckpointTokenizer, options: WindowOptions): Int32Array[] {
+  return options.perDocument === true
+    ? documentWindows(dataset, tokenizer, options)
+    : joinedWindows(dataset, tokenizer, options);
+}
+
+function documentWindows(dataset: Dataset, tokenizer: CheckpointTokenizer, options: WindowOptions): Int32Array[] {
+  const result: Int32Array[] = [];
+  for (const text of dataset.texts) {
+    if (result.length === options.windows) {
+      break;
+    }
+    const ids = withSeparator(tokenizer, tokenizer.encode(text)).slice(0, options.length);
+    if (ids.length >= 2) {
+      result.push(Int32Array.from(ids));
+    }
+  }
+  return result;
+}
+
+function joinedWindows(dataset: Dataset, tokenizer: CheckpointTokenizer, options: WindowOptions): Int32Array[] {
+  const { length, windows = Infinity } = options;
+  const result: Int32Array[] = [];
+  let pending: number[] = [];
+  for (const text of dataset.texts) {
+    pending = pending.concat(withSeparator(tokenizer, tokenizer.encode(text)));
+    let start = 0;
+    for (; pending.length - start >= length && result.length < windows; start += length) {
+      result.push(Int32Array.from(pending.slice(start, start + length)));
+    }
+    if (result.length >= windows) {
+      return result;
+    }
+    pending = pending.slice(start);
+  }
+  return result.length === 0 && pending.length >= 2 ? [Int32Array.from(pending)] : result;
+}
+
+/** Sequences of separator, prompt and answer. Both parts are encoded apart, so that the answer's span is exact. */
+export function makeTaskSequences(items: readonly TaskItem[], tokenizer: CheckpointTokenizer): TaskSequence[] {
+  return items.map(({ task, prompt, answer }) => {
+    const before = withSeparator(tokenizer, tokenizer.encode(prompt));
+    const ids = Int32Array.from([...before, ...tokenizer.encode(answer)]);
+    return { task, ids, answerStart: before.length, answerEnd: ids.length };
+  });
+}
+
+function withSeparator({ separatorId }: CheckpointTokenizer, ids: readonly number[]): number[] {
+  return separatorId === undefined ? [...ids] : [separatorId, ...ids];
+}
