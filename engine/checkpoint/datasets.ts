@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { TunerError } from '../protocol/errors';
 import { parseJson } from './jsonText';
 import { readTextFile } from './textFile';

@@ -4,6 +4,8 @@ import { toFloat32 } from './convertDtype';
 import { fileAccessError, nonBlockingRead } from './textFile';
 import { dtypeBytes, type TensorEntry } from './types';
 
+export { toFloat32 };
+
 /** Bytes of one read call; the system refuses calls of 2 GiB and more. */
 const readCallBytes = 256 * 2 ** 20;
 
