@@ -50,6 +50,11 @@ export default defineConfig(
     },
   },
   {
+    // Programs that tests start as they are, without a build: plain JavaScript without types.
+    files: ['test/support/*.mjs'],
+    extends: [tseslint.configs.disableTypeChecked],
+  },
+  {
     // Tools demand a default export of their configuration.
     files: ['*.config.mts', '*.config.mjs'],
     rules: { 'no-restricted-syntax': ['error', ...noBarrel] },
