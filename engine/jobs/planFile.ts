@@ -3,7 +3,7 @@ import { writeFileAtomic } from '../checkpoint/atomicFile';
 import { readTextFile, systemErrorCode } from '../checkpoint/textFile';
 import { TunerError } from '../protocol/errors';
 import { planSchema, planVersion, type Plan } from '../protocol/plan';
-import { editJsonObject, printJson, type PlanValue } from './planEdit';
+import { editJsonObject, printJson } from './planEdit';
 import { parsePlan, printPath } from './planText';
 
 /** What a plan must agree with. */
@@ -87,11 +87,11 @@ export async function updatePlan(file: string, changes: PlanChanges): Promise<Pl
   if (place === undefined) {
     const { $schema, ...rest } = changes;
     const created = planSchema.parse({ ...($schema === undefined ? {} : { $schema }), version: planVersion, ...rest });
-    await writeFileAtomic(file, `${printJson(created as PlanValue)}\n`);
+    await writeFileAtomic(file, `${printJson(created)}\n`);
     return created;
   }
   const before = parsePlan(await readTextFile(place, 'malformedPlan'), place);
-  const text = editJsonObject(before.text, changes as { [key: string]: PlanValue | undefined });
+  const text = editJsonObject(before.text, changes);
   // Reading back what will be written proves the edit before the file is replaced.
   const { plan } = parsePlan(text, place);
   if (text !== before.text) {

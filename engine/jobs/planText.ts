@@ -92,7 +92,7 @@ function offsetOf(root: Node, path: readonly (string | number)[]): number {
     const node = findNodeAtLocation(root, path.slice(0, length));
     if (node !== undefined) {
       const isKnownProperty = node.parent?.type === 'property';
-      return isKnownProperty ? (node.parent as Node).offset : node.offset;
+      return isKnownProperty ? node.parent.offset : node.offset;
     }
   }
   return root.offset;

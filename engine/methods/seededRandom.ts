@@ -64,8 +64,8 @@ export class SeededRandom {
   shuffle<T>(items: T[]): T[] {
     for (let last = items.length - 1; last > 0; last--) {
       const other = this.integerBelow(last + 1);
-      const kept = items[last] as T;
-      items[last] = items[other] as T;
+      const kept = items[last]!;
+      items[last] = items[other]!;
       items[other] = kept;
     }
     return items;

@@ -51,15 +51,15 @@ function edgeDraw(first: number, random: SeededRandom): number {
       } while (height + height < beyond * beyond);
       return position > 0 ? tailStart + beyond : -tailStart - beyond;
     }
-    const value = position * (scale[strip] as number);
-    const above = density[strip] as number;
-    const below = density[strip - 1] as number;
+    const value = position * scale[strip]!;
+    const above = density[strip]!;
+    const below = density[strip - 1]!;
     if (above + random.uniform() * (below - above) < Math.exp(-0.5 * value * value)) {
       return value;
     }
     position = random.nextUint32() | 0;
-    if (Math.abs(position) < (inside[position & 255] as number)) {
-      return position * (scale[position & 255] as number);
+    if (Math.abs(position) < inside[position & 255]!) {
+      return position * scale[position & 255]!;
     }
   }
 }
@@ -85,8 +85,8 @@ export function fillStandardNormal(target: Float32Array, random: SeededRandom): 
     state2 ^= shifted;
     state3 = (state3 << 11) | (state3 >>> 21);
     const strip = position & 255;
-    if (Math.abs(position) < (inside[strip] as number)) {
-      target[index] = position * (scale[strip] as number);
+    if (Math.abs(position) < inside[strip]!) {
+      target[index] = position * scale[strip]!;
       continue;
     }
     random.state0 = state0;

@@ -2,7 +2,7 @@ import { TunerError } from '../../protocol/errors';
 import { SeededRandom } from '../seededRandom';
 import type { BudgetPoint } from './budgetFront';
 import { costRange, hasUnitCosts, infeasibleTotal, totalLoss, validateTable, type BudgetTable } from './lossTable';
-import { sampleAllocation } from './random';
+import { allocationSampler } from './random';
 
 /** Settings of the evolutionary search. The paper names them and publishes none of their values; these are ours. */
 export interface EvolutionarySettings {
@@ -53,15 +53,12 @@ export function solveEvolutionary(
   const random = new SeededRandom(seed);
   const minimum = table.layers.map((layer) => layer.minimum);
   const maximum = table.layers.map((layer) => layer.maximum);
-  const population = Array.from({ length: settings.population }, () =>
-    individual(table, sampleAllocation({ minimum, maximum }, total, random)),
-  );
+  const sample = allocationSampler({ minimum, maximum }, total);
+  const population = Array.from({ length: settings.population }, () => individual(table, sample(random)));
   for (let generation = 0; generation < settings.generations; generation++) {
     const mother = tournament(population, settings.tournament, random);
     const father = tournament(population, settings.tournament, random);
-    const child = mother.genes.map((gene, position) =>
-      random.uniform() < 0.5 ? gene : (father.genes[position] as number),
-    );
+    const child = mother.genes.map((gene, position) => (random.uniform() < 0.5 ? gene : father.genes[position]!));
     mutate(child, settings.mutationRate, random);
     project(child, minimum, maximum, total, random);
     replaceWorst(population, individual(table, child));
@@ -80,9 +77,9 @@ function individual(table: BudgetTable, genes: number[]): Individual {
 }
 
 function tournament(population: readonly Individual[], size: number, random: SeededRandom): Individual {
-  let winner = population[random.integerBelow(population.length)] as Individual;
+  let winner = population[random.integerBelow(population.length)]!;
   for (let round = 1; round < size; round++) {
-    const rival = population[random.integerBelow(population.length)] as Individual;
+    const rival = population[random.integerBelow(population.length)]!;
     winner = rival.loss < winner.loss ? rival : winner;
   }
   return winner;
@@ -93,8 +90,8 @@ function mutate(genes: number[], rate: number, random: SeededRandom): void {
   for (let position = 0; position < genes.length && genes.length > 1; position++) {
     if (random.uniform() < rate) {
       const other = (position + 1 + random.integerBelow(genes.length - 1)) % genes.length;
-      genes[position] = (genes[position] as number) - 1;
-      genes[other] = (genes[other] as number) + 1;
+      genes[position] = genes[position]! - 1;
+      genes[other] = genes[other]! + 1;
     }
   }
 }
@@ -108,26 +105,26 @@ function project(
   random: SeededRandom,
 ): void {
   genes.forEach((gene, position) => {
-    genes[position] = Math.min(maximum[position] as number, Math.max(minimum[position] as number, gene));
+    genes[position] = Math.min(maximum[position]!, Math.max(minimum[position]!, gene));
   });
   let missing = total - genes.reduce((sum, gene) => sum + gene, 0);
   while (missing !== 0) {
     const step = Math.sign(missing);
     const open = genes.flatMap((gene, position) =>
-      (step > 0 ? gene < (maximum[position] as number) : gene > (minimum[position] as number)) ? [position] : [],
+      (step > 0 ? gene < maximum[position]! : gene > minimum[position]!) ? [position] : [],
     );
-    const position = open[random.integerBelow(open.length)] as number;
-    genes[position] = (genes[position] as number) + step;
+    const position = open[random.integerBelow(open.length)]!;
+    genes[position] = genes[position]! + step;
     missing -= step;
   }
 }
 
 function replaceWorst(population: Individual[], child: Individual): void {
   let worst = 0;
-  population.forEach((candidate, position) => {
-    worst = candidate.loss > (population[worst] as Individual).loss ? position : worst;
-  });
-  if (child.loss <= (population[worst] as Individual).loss) {
+  for (let position = 1; position < population.length; position++) {
+    worst = population[position]!.loss > population[worst]!.loss ? position : worst;
+  }
+  if (child.loss <= population[worst]!.loss) {
     population[worst] = child;
   }
 }

@@ -99,11 +99,11 @@ function fillTables(
     const chosen = new Uint16Array(newReach);
     after.fill(Infinity, 0, newReach);
     for (let choice = 0; choice < choices.active.length; choice++) {
-      const step = choices.steps[choice] as number;
-      const damage = choices.loss[choice] as number;
+      const step = choices.steps[choice]!;
+      const damage = choices.loss[choice]!;
       for (let from = 0; from < reach; from++) {
-        const sum = (before[from] as number) + damage;
-        if (sum < (after[from + step] as number)) {
+        const sum = before[from]! + damage;
+        if (sum < after[from + step]!) {
           after[from + step] = sum;
           chosen[from + step] = choice;
         }
@@ -146,7 +146,7 @@ class ExactFront implements BudgetFront {
     const last = Math.min(this.losses.length - 1, Math.floor((total - this.offset) / this.unit));
     let best = 0;
     for (let step = 1; step <= last; step++) {
-      if ((this.losses[step] as number) < (this.losses[best] as number)) {
+      if (this.losses[step]! < this.losses[best]!) {
         best = step;
       }
     }
@@ -196,11 +196,11 @@ class ExactFront implements BudgetFront {
     const activeExperts = new Array<number>(this.traces.length).fill(0);
     let rest = step;
     for (let position = this.traces.length - 1; position >= 0; position--) {
-      const { choices, chosen } = this.traces[position] as LayerTrace;
-      const choice = chosen[rest] as number;
-      activeExperts[position] = choices.active[choice] as number;
-      rest -= choices.steps[choice] as number;
+      const { choices, chosen } = this.traces[position]!;
+      const choice = chosen[rest]!;
+      activeExperts[position] = choices.active[choice]!;
+      rest -= choices.steps[choice]!;
     }
-    return { total: this.offset + step * this.unit, predicted: this.losses[step] as number, activeExperts };
+    return { total: this.offset + step * this.unit, predicted: this.losses[step]!, activeExperts };
   }
 }

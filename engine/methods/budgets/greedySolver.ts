@@ -21,7 +21,7 @@ export function solveGreedy(table: BudgetTable): BudgetFront {
     if (position === undefined) {
       break;
     }
-    activeExperts[position] = (activeExperts[position] as number) + 1;
+    activeExperts[position] = activeExperts[position]! + 1;
     path.push(point(table, activeExperts));
   }
   return new PathFront(path, costRange(table));
@@ -40,12 +40,12 @@ function bestStep(table: BudgetTable, activeExperts: readonly number[]): number 
   let best: number | undefined;
   let bestRate = -Infinity;
   table.layers.forEach(({ loss, cost, maximum }, position) => {
-    const k = activeExperts[position] as number;
+    const k = activeExperts[position]!;
     if (k >= maximum) {
       return;
     }
-    const gain = (loss[k - 1] as number) - (loss[k] as number);
-    const price = (cost[k] as number) - (cost[k - 1] as number);
+    const gain = loss[k - 1]! - loss[k]!;
+    const price = cost[k]! - cost[k - 1]!;
     // A further expert that costs nothing (or saves) is taken first when it helps and last when it hurts.
     const rate = price > 0 ? gain / price : gain >= 0 ? Number.MAX_VALUE : -Number.MAX_VALUE;
     if (best === undefined || rate > bestRate) {

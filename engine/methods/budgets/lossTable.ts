@@ -111,14 +111,22 @@ export function validateTable(table: BudgetTable): void {
   }
 }
 
-/** Sum of the losses of an allocation (k per layer), added in layer order. */
+/** Sum of the losses of an allocation (k per layer), added in layer order. NaN when a k is not in the table. */
 export function totalLoss(table: BudgetTable, activeExperts: readonly number[]): number {
-  return table.layers.reduce((sum, { loss }, position) => sum + (loss[(activeExperts[position] ?? 0) - 1] ?? NaN), 0);
+  let sum = 0;
+  for (let position = 0; position < table.layers.length; position++) {
+    sum += table.layers[position]!.loss[(activeExperts[position] ?? 0) - 1] ?? NaN;
+  }
+  return sum;
 }
 
-/** Sum of the costs of an allocation (k per layer). */
+/** Sum of the costs of an allocation (k per layer). NaN when a k is not in the table. */
 export function totalCost(table: BudgetTable, activeExperts: readonly number[]): number {
-  return table.layers.reduce((sum, { cost }, position) => sum + (cost[(activeExperts[position] ?? 0) - 1] ?? NaN), 0);
+  let sum = 0;
+  for (let position = 0; position < table.layers.length; position++) {
+    sum += table.layers[position]!.cost[(activeExperts[position] ?? 0) - 1] ?? NaN;
+  }
+  return sum;
 }
 
 /** Smallest and largest total cost that the bounds allow. */

@@ -20,7 +20,7 @@ export const uniform: AllocationObjective = {
  */
 export function uniformAllocation(bounds: LayerBounds, total: number): number[] {
   const clip = (base: number): number[] =>
-    bounds.minimum.map((minimum, position) => Math.min(bounds.maximum[position] as number, Math.max(minimum, base)));
+    bounds.minimum.map((minimum, position) => Math.min(bounds.maximum[position]!, Math.max(minimum, base)));
   const sum = (allocation: readonly number[]): number => allocation.reduce((partial, k) => partial + k, 0);
   const lowest = sum(bounds.minimum);
   const highest = sum(bounds.maximum);
@@ -33,10 +33,10 @@ export function uniformAllocation(bounds: LayerBounds, total: number): number[] 
   }
   const allocation = clip(base);
   const remainder = total - sum(allocation);
-  const withRoom = clip(base + 1).flatMap((k, position) => (k > (allocation[position] as number) ? [position] : []));
+  const withRoom = clip(base + 1).flatMap((k, position) => (k > allocation[position]! ? [position] : []));
   for (let extra = 0; extra < remainder; extra++) {
-    const position = withRoom[Math.floor(((2 * extra + 1) * withRoom.length) / (2 * remainder))] as number;
-    allocation[position] = (allocation[position] as number) + 1;
+    const position = withRoom[Math.floor(((2 * extra + 1) * withRoom.length) / (2 * remainder))]!;
+    allocation[position] = allocation[position]! + 1;
   }
   return allocation;
 }
