@@ -2,8 +2,8 @@ import { solveEvolutionary } from '../../engine/methods/budgets/evolutionarySolv
 import { solveExact } from '../../engine/methods/budgets/exactSolver';
 import { solveGreedy } from '../../engine/methods/budgets/greedySolver';
 import { budgetTable } from '../../engine/methods/budgets/lossTable';
-import { SeededRandom } from '../../engine/methods/seededRandom';
-import { fillStandardNormal } from '../../engine/methods/standardNormal';
+import { SeededRandom } from '../../engine/numeric/seededRandom';
+import { fillStandardNormal } from '../../engine/numeric/standardNormal';
 import { realisticRows } from '../support/budgetTables';
 
 /** One measured number of a benchmark, with the limit it should keep when there is one. */

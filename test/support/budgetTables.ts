@@ -1,4 +1,4 @@
-import type { SeededRandom } from '../../engine/methods/seededRandom';
+import type { SeededRandom } from '../../engine/numeric/seededRandom';
 import { totalCost, totalLoss, type BudgetTable } from '../../engine/methods/budgets/lossTable';
 import type { ProfileResult } from '../../engine/protocol/sensitivity';
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { paretoFront } from '../../engine/methods/budgets/budgetFront';
 import { solveExact } from '../../engine/methods/budgets/exactSolver';
 import { budgetTable, costRange, totalCost, totalLoss, type BudgetTable } from '../../engine/methods/budgets/lossTable';
-import { SeededRandom } from '../../engine/methods/seededRandom';
+import { SeededRandom } from '../../engine/numeric/seededRandom';
 import { TunerError } from '../../engine/protocol/errors';
 import { bruteForce, randomTable, realisticRows, type RandomTableShape } from '../support/budgetTables';
 

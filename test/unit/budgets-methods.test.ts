@@ -7,7 +7,7 @@ import { budgetTable, totalLoss } from '../../engine/methods/budgets/lossTable';
 import { objectives } from '../../engine/methods/budgets/objectives';
 import { sampleAllocation } from '../../engine/methods/budgets/random';
 import { uniformAllocation } from '../../engine/methods/budgets/uniform';
-import { SeededRandom } from '../../engine/methods/seededRandom';
+import { SeededRandom } from '../../engine/numeric/seededRandom';
 import { objectiveNames, solverNames } from '../../engine/protocol/budget';
 import { TunerError } from '../../engine/protocol/errors';
 import { profileOf, randomTable, realisticRows, sum } from '../support/budgetTables';

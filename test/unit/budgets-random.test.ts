@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { SeededRandom, streamSeed } from '../../engine/methods/seededRandom';
-import { fillStandardNormal } from '../../engine/methods/standardNormal';
+import { SeededRandom, streamSeed } from '../../engine/numeric/seededRandom';
+import { fillStandardNormal } from '../../engine/numeric/standardNormal';
 
 /** Standard normal distribution function by the series of erf (small x) and the continued fraction of erfc (large x). */
 function normalDistribution(x: number): number {

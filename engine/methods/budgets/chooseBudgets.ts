@@ -5,16 +5,11 @@ import type { BudgetFront, BudgetPoint } from './budgetFront';
 import { solveEvolutionary } from './evolutionarySolver';
 import { solveExact } from './exactSolver';
 import { solveGreedy } from './greedySolver';
+import { layerBounds, type BudgetGuards, type LayerToBudget } from './layerBounds';
 import { budgetTable, costRange, totalLoss, type BudgetTable, type LayerBounds } from './lossTable';
 import type { AllocationObjective, TableObjective } from './objective';
 import { objectiveNamed } from './objectives';
 import { uniformAllocation } from './uniform';
-
-/** A MoE layer that gets a budget: its decoder index and the active experts it was trained with (the most it may get). */
-export interface LayerToBudget {
-  readonly index: number;
-  readonly activeExperts: number;
-}
 
 export interface ChooseBudgetsRequest {
   /** MoE layers in model order. */
@@ -26,6 +21,8 @@ export interface ChooseBudgetsRequest {
   /** Active experts summed over the layers; left out, nothing is taken away and only the front is of interest. */
   readonly total?: number | undefined;
   readonly minimumActive: number;
+  /** Further bounds; none by default. */
+  readonly guards?: Omit<BudgetGuards, 'minimumActive'> | undefined;
   readonly seed: number;
 }
 
@@ -54,10 +51,7 @@ export function totalForAverage(average: number, layerCount: number): number {
  */
 export function chooseBudgets(request: ChooseBudgetsRequest): ChosenBudgets {
   const objective = objectiveNamed(request.objective);
-  const bounds: LayerBounds = {
-    minimum: request.layers.map(() => request.minimumActive),
-    maximum: request.layers.map(({ activeExperts }) => activeExperts),
-  };
+  const bounds = layerBounds(request.layers, { ...request.guards, minimumActive: request.minimumActive });
   return objective.kind === 'table'
     ? chooseFromTable(request, objective, bounds)
     : chooseFromControl(request, objective, bounds);

@@ -1,5 +1,5 @@
 import { TunerError } from '../../protocol/errors';
-import { SeededRandom } from '../seededRandom';
+import { SeededRandom } from '../../numeric/seededRandom';
 import type { BudgetPoint } from './budgetFront';
 import { costRange, hasUnitCosts, infeasibleTotal, totalLoss, validateTable, type BudgetTable } from './lossTable';
 import { allocationSampler } from './random';

@@ -11,5 +11,6 @@ export const lexi: TableObjective = {
   title: 'LExI, as published',
   source: 'arXiv 2509.02753',
   needs: 'profile',
+  input: 'gaussian',
   lossRows: (profile) => profile.layers.map(({ index, raw }) => ({ layer: index, loss: raw })),
 };

@@ -1,5 +1,7 @@
-import type { ProfileResult } from '../../protocol/sensitivity';
+import type { profileInputs, ProfileResult } from '../../protocol/sensitivity';
 import type { LayerBounds, LossRow } from './lossTable';
+
+export type ProfileInput = (typeof profileInputs)[number];
 
 /** Facts about an objective that pickers and reports show. */
 interface ObjectiveFacts {
@@ -14,6 +16,8 @@ interface ObjectiveFacts {
 export interface TableObjective extends ObjectiveFacts {
   readonly kind: 'table';
   readonly needs: 'profile';
+  /** Probe input the profile must have been made with. */
+  readonly input: ProfileInput;
   /** Damage by layer and k-1, smaller is better. */
   lossRows(profile: ProfileResult): LossRow[];
 }

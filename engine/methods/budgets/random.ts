@@ -1,4 +1,4 @@
-import { SeededRandom } from '../seededRandom';
+import { SeededRandom } from '../../numeric/seededRandom';
 import { infeasibleTotal, type LayerBounds } from './lossTable';
 import type { AllocationObjective } from './objective';
 

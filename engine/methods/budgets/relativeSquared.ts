@@ -10,5 +10,6 @@ export const relativeSquared: TableObjective = {
   title: 'Relative squared damage',
   source: 'LExI table (arXiv 2509.02753), squared and divided by the output norm',
   needs: 'profile',
+  input: 'gaussian',
   lossRows: (profile) => profile.layers.map(({ index, relativeSquared: loss }) => ({ layer: index, loss })),
 };

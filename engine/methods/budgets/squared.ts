@@ -11,6 +11,7 @@ export const squared: TableObjective = {
   title: 'Squared damage',
   source: 'LExI table (arXiv 2509.02753), squared',
   needs: 'profile',
+  input: 'gaussian',
   lossRows: (profile) =>
     profile.layers.map(({ index, raw }) => ({ layer: index, loss: raw.map((damage) => damage * damage) })),
 };
