@@ -5,7 +5,7 @@ import { root } from './paths.mjs';
  * @typedef {object} RunOptions
  * @property {string} [cwd]
  * @property {NodeJS.ProcessEnv} [env] Added to the environment of this process.
- * @property {boolean} [quiet] Collect the output instead of passing it on.
+ * @property {boolean | 'stdout'} [quiet] Collect the output, or standard output alone, instead of passing it on.
  * @property {number} [timeoutSeconds]
  *
  * @typedef {object} RunResult
@@ -29,7 +29,7 @@ export function run(command, args, options = {}) {
     const child = spawn(command, args, {
       cwd: options.cwd ?? root,
       env: { ...process.env, ...options.env },
-      stdio: ['ignore', options.quiet ? 'pipe' : 'inherit', options.quiet ? 'pipe' : 'inherit'],
+      stdio: ['ignore', options.quiet ? 'pipe' : 'inherit', options.quiet === true ? 'pipe' : 'inherit'],
       shell: needsShell && command.startsWith('np'),
     });
     let stdout = '';

@@ -1,0 +1,116 @@
+import { cpSync, mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { root, sample } from './paths.mjs';
+import { run } from './run.mjs';
+import { printTable } from './table.mjs';
+
+const commandLine = join(root, 'dist', 'cli.js');
+const playground = join(root, '.cache', 'playground');
+
+/**
+ * @typedef {object} Inspection
+ * @property {string} name
+ * @property {string} family
+ * @property {number} parameters
+ * @property {{ moe: boolean, experts: number, active: number }[]} layers
+ *
+ * @typedef {{ layers: { index: number, relativeSquared: number[] }[], coefficientOfVariation: number, seconds: number }} Profile
+ * @typedef {{ activeExperts: number[], total: number, seconds: number }} Budget
+ * @typedef {{ activeExperts: number[], meanAccuracy: number, seconds: number }} Evaluation
+ */
+
+/**
+ * Tunes a copy of the bundled sample with the command line, as a person would, and prints what was measured.
+ * @returns {Promise<string>} Folder of the tuned copy, with the plan in it.
+ */
+export async function tuneSample() {
+  const checkpoint = join(playground, 'sample');
+  rmSync(checkpoint, { recursive: true, force: true });
+  mkdirSync(playground, { recursive: true });
+  cpSync(sample, checkpoint, { recursive: true });
+
+  /** @type {Inspection} */
+  const model = await tuner('inspect', checkpoint);
+  const layers = model.layers.filter(({ moe }) => moe);
+  const active = Math.max(...layers.map((layer) => layer.active));
+  const half = Math.max(1, Math.floor(active / 2));
+  const millions = (model.parameters / 1e6).toFixed(1);
+  console.log(
+    `\n${model.name}: ${model.family}, ${millions} M parameters, ${layers.length} MoE layers with ${active} of ${layers[0]?.experts} experts active\n`,
+  );
+
+  /** @type {Profile} */
+  const profile = await tuner('profile', checkpoint);
+  printSensitivity(profile, active);
+
+  const plans = [];
+  for (const { objective, label } of objectives) {
+    const path = join(checkpoint, `${objective}.moeplan.json`);
+    /** @type {Budget} */
+    const budget = await tuner('budget', checkpoint, ...['--average', half, '--objective', objective, '--out', path]);
+    plans.push({ label: `plan: ${label}`, args: ['--plan', path], activeExperts: budget.activeExperts });
+  }
+  await compare(checkpoint, [
+    { label: 'as trained', args: [], activeExperts: layers.map((layer) => layer.active) },
+    { label: 'uniform half', args: ['--active-experts', String(half)], activeExperts: layers.map(() => half) },
+    ...plans,
+  ]);
+  return checkpoint;
+}
+
+/** Objectives the demonstration compares at the same budget: as published, and the scale-free variant. */
+const objectives = [
+  { objective: 'lexi', label: 'LExI as published' },
+  { objective: 'relative-squared', label: 'relative squared error' },
+];
+
+/**
+ * @param {Profile} profile
+ * @param {number} active
+ */
+function printSensitivity({ layers, coefficientOfVariation, seconds }, active) {
+  console.log('Relative squared error of a layer at k active experts (Gaussian probe)');
+  printTable(
+    ['layer', ...Array.from({ length: active }, (_, index) => `k = ${index + 1}`)],
+    layers.map(({ index, relativeSquared }) => [String(index), ...relativeSquared.map((value) => value.toFixed(4))]),
+  );
+  const spread = (100 * coefficientOfVariation).toFixed(2);
+  console.log(`Profiled in ${seconds.toFixed(1)} s; coefficient of variation ${spread} %.\n`);
+}
+
+/**
+ * @param {string} checkpoint
+ * @param {readonly { label: string, args: readonly string[], activeExperts: readonly number[] }[]} settings
+ */
+async function compare(checkpoint, settings) {
+  const tasks = join(checkpoint, 'tasks.jsonl');
+  const rows = [];
+  for (const { label, args, activeExperts } of settings) {
+    /** @type {Evaluation} */
+    const evaluation = await tuner('evaluate', checkpoint, '--tasks', tasks, ...args);
+    rows.push([
+      label,
+      activeExperts.join(' '),
+      String(activeExperts.reduce((total, each) => total + each, 0)),
+      `${(100 * evaluation.meanAccuracy).toFixed(2)} %`,
+      evaluation.seconds.toFixed(1),
+    ]);
+  }
+  console.log('Measured on the test items of the sample');
+  printTable(['setting', 'active experts per layer', 'sum', 'mean task accuracy', 'seconds'], rows);
+  console.log('');
+}
+
+/**
+ * Runs one command of moe-tuner. Progress goes straight to the terminal.
+ * @param {...(string | number)} args
+ */
+async function tuner(...args) {
+  const { code, stdout } = await run(process.execPath, [commandLine, ...args.map(String), '--json'], {
+    quiet: 'stdout',
+  });
+  if (code !== 0) {
+    throw new Error(`moe-tuner ${args.join(' ')} ended with exit code ${code}.`);
+  }
+  return JSON.parse(stdout);
+}

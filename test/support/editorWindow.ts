@@ -1,0 +1,109 @@
+import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Browser, FrameLocator, Locator, Page } from 'playwright-core';
+import { launchBrowser } from '../../scripts/support/browser.mjs';
+import { startEditorServer } from '../../scripts/support/editorServer.mjs';
+import { sample, testResults } from '../../scripts/support/paths.mjs';
+
+/** Waits are generous: a workbench on a busy machine takes several times as long as on an idle one. */
+export const patience = 45_000;
+
+export interface EditorWindowOptions {
+  readonly vsix: string;
+  /** Names the log file and the screenshots. */
+  readonly name: string;
+  readonly settings?: Record<string, unknown>;
+  /** Changes the workspace before the window opens. */
+  readonly prepare?: (workspace: string) => void;
+}
+
+/** A person's view of VS Code: one browser window on a server with the packaged extension and a copy of the sample. */
+export class EditorWindow {
+  private constructor(
+    readonly page: Page,
+    readonly workspace: string,
+    /** Process group of the server, its extension hosts and engines. */
+    readonly processGroup: number,
+    private readonly name: string,
+    private readonly close: () => Promise<void>,
+  ) {}
+
+  static async open(options: EditorWindowOptions): Promise<EditorWindow> {
+    const home = mkdtempSync(join(tmpdir(), 'moe-tuner-e2e-'));
+    const workspace = join(home, 'workspace');
+    cpSync(sample, join(workspace, 'sample'), { recursive: true });
+    options.prepare?.(workspace);
+    mkdirSync(testResults, { recursive: true });
+    let browser: Browser | undefined;
+    const server = await startEditorServer({
+      extensions: [options.vsix],
+      settings: { ...options.settings },
+      logFile: join(testResults, `e2e-${options.name}.log`),
+    });
+    const close = async (): Promise<void> => {
+      await browser?.close();
+      await server.stop();
+      rmSync(home, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+    };
+    try {
+      browser = await launchBrowser();
+      const page = await browser.newPage({ viewport: { width: 1440, height: 900 } });
+      page.setDefaultTimeout(patience);
+      await page.goto(server.address(workspace));
+      await page.locator('.explorer-folders-view .monaco-list-row').first().waitFor();
+      return new EditorWindow(page, workspace, server.processId, options.name, close);
+    } catch (error) {
+      await close();
+      throw error;
+    }
+  }
+
+  async dispose(): Promise<void> {
+    await this.screenshot('end');
+    await this.close();
+  }
+
+  async screenshot(label: string): Promise<void> {
+    await this.page.screenshot({ path: join(testResults, `e2e-${this.name}-${label}.png`) });
+  }
+
+  /** Opens a file by its path in the workspace, through quick open. */
+  async openFile(path: string): Promise<void> {
+    await this.page.keyboard.press('Control+P');
+    const input = this.page.locator('.quick-input-widget input.input');
+    await input.fill(path);
+    await this.page.locator('.quick-input-list .monaco-list-row').first().waitFor();
+    await input.press('Enter');
+    const file = path.split('/').at(-1)!;
+    await this.page.locator(`.tab.active[data-resource-name="${file}"]`).waitFor();
+  }
+
+  /** Runs a command through the palette with the keyboard alone. */
+  async command(title: string): Promise<void> {
+    await this.page.keyboard.press('F1');
+    const input = this.page.locator('.quick-input-widget input.input');
+    await input.waitFor();
+    await this.page.keyboard.type(title);
+    await this.page.locator('.quick-input-list .monaco-list-row.focused', { hasText: title }).waitFor();
+    await this.page.keyboard.press('Enter');
+  }
+
+  /** CodeLens links of the active editor whose text matches. */
+  codeLens(text: RegExp): Locator {
+    return this.page.locator('.monaco-editor .codelens-decoration a').filter({ hasText: text });
+  }
+
+  notification(text: RegExp): Locator {
+    return this.page.locator('.notification-list-item-message').filter({ hasText: text });
+  }
+
+  /** Content of a webview view of the extension: two nested frames. */
+  webviewView(extensionId: string): FrameLocator {
+    return this.page
+      .locator(`iframe.webview.ready[src*="extensionId=${extensionId}"][src*="purpose=webviewView"]`)
+      .contentFrame()
+      .locator('iframe#active-frame')
+      .contentFrame();
+  }
+}
