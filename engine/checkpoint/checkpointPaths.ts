@@ -9,6 +9,15 @@ export interface CheckpointFolder {
   readonly real: string;
 }
 
+/** @throws TunerError `fileNotFound` */
+export async function resolveFolder(folder: string): Promise<CheckpointFolder> {
+  try {
+    return { shown: folder, real: await realpath(folder) };
+  } catch (error) {
+    throw fileAccessError(error, folder);
+  }
+}
+
 /**
  * Real path of a file that a checkpoint folder names, which must lie inside the folder. The cache of the Hugging Face hub
  * is the one exception: there `models--NAME/snapshots/REVISION/FILE` links to `models--NAME/blobs/HASH`.

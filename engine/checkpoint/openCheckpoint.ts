@@ -1,12 +1,15 @@
-import { realpath, readdir, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { TunerError } from '../protocol/errors';
-import { resolveInside, type CheckpointFolder } from './checkpointPaths';
+import { resolveFolder, resolveInside, type CheckpointFolder } from './checkpointPaths';
 import { isJsonObject, parseJson } from './jsonText';
 import { readSafetensorsHeader } from './safetensorsHeader';
 import { readShards, type ShardedTensors } from './shardIndex';
 import { fileAccessError, readTextFile } from './textFile';
 import type { Checkpoint, ConfigObject } from './types';
+
+/** Python writes infinity as a bare word, which no JSON parser accepts; texts are matched only to be left alone. */
+const stringOrInfinity = /"[^"\\]*(?:\\.[^"\\]*)*"|\bInfinity\b/g;
 
 const configName = 'config.json';
 const singleName = 'model.safetensors';
@@ -21,8 +24,8 @@ const tokenizerName = 'tokenizer.json';
  */
 export async function openCheckpoint(location: string): Promise<Checkpoint> {
   const folder = await checkpointFolder(path.resolve(location));
-  const { names, real } = await listFolder(folder);
-  const place = { shown: folder, real };
+  const place = await resolveFolder(folder);
+  const names = await listFolder(folder);
   const configFile = path.join(folder, configName);
   if (!names.has(configName)) {
     const wayOut = 'Give a folder that holds config.json and *.safetensors.';
@@ -53,9 +56,9 @@ async function checkpointFolder(location: string): Promise<string> {
   throw new TunerError('notACheckpoint', 'This is a file, not a checkpoint folder.', { file: location, wayOut });
 }
 
-async function listFolder(folder: string): Promise<{ names: ReadonlySet<string>; real: string }> {
+async function listFolder(folder: string): Promise<ReadonlySet<string>> {
   try {
-    return { names: new Set(await readdir(folder)), real: await realpath(folder) };
+    return new Set(await readdir(folder));
   } catch (error) {
     throw fileAccessError(error, folder);
   }
@@ -65,7 +68,9 @@ async function readConfig(folder: CheckpointFolder): Promise<ConfigObject> {
   await resolveInside(folder, configName);
   const configFile = path.join(folder.shown, configName);
   const text = await readTextFile(configFile, 'malformedConfig');
-  const config = parseJson(text, configFile, 'malformedConfig');
+  // A number beyond the range of floats parses to infinity; the padding keeps the columns of later mistakes.
+  const json = text.replace(stringOrInfinity, (match) => (match === 'Infinity' ? '1e999   ' : match));
+  const config = parseJson(json, configFile, 'malformedConfig');
   if (!isJsonObject(config)) {
     throw new TunerError('malformedConfig', 'The config is not a JSON object.', { file: configFile, place: 'line 1' });
   }

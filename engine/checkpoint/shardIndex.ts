@@ -91,7 +91,7 @@ async function mapParallel<Input, Output>(
   inputs: readonly Input[],
   work: (input: Input) => Promise<Output>,
 ): Promise<Output[]> {
-  const results: (Output | undefined)[] = new Array(inputs.length);
+  const results: Output[] = [];
   const failures = new Map<number, unknown>();
   let next = 0;
   const runner = async (): Promise<void> => {
@@ -107,7 +107,7 @@ async function mapParallel<Input, Output>(
   if (failures.size > 0) {
     throw failures.get(Math.min(...failures.keys()));
   }
-  return results as Output[];
+  return results;
 }
 
 function malformed(file: string, place: string, message: string): TunerError {

@@ -5,8 +5,11 @@ import { TunerError, type ErrorCode } from '../protocol/errors';
 /** Largest text file that is read whole: an index or tokenizer of the biggest published models is far below it. */
 const maximumTextBytes = 512 * 2 ** 20;
 
-/** Open flags that never wait: opening a named pipe for reading would otherwise block until somebody writes to it. */
-export const nonBlockingRead = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
+/**
+ * Open flags that never wait: opening a named pipe for reading would otherwise block until somebody writes to it.
+ * Windows lacks the flag, despite its type.
+ */
+export const nonBlockingRead = constants.O_RDONLY | ((constants.O_NONBLOCK as number | undefined) ?? 0);
 
 /** The system's error code of a failed file operation, for example `ENOENT`. */
 export function systemErrorCode(error: unknown): string | undefined {

@@ -1,19 +1,23 @@
-import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
+import * as z from 'zod';
 import { TunerError } from '../protocol/errors';
-import { resolveInside, type CheckpointFolder } from './checkpointPaths';
+import { resolveFolder, resolveInside, type CheckpointFolder } from './checkpointPaths';
 import { isJsonObject, parseJson } from './jsonText';
+import { splitsIntoWords, splitText } from './splitText';
 import { readTextFile } from './textFile';
 import type { Checkpoint, ConfigObject } from './types';
 
 /** The tokenizer of a checkpoint. */
 export interface CheckpointTokenizer {
   /**
-   * Token ids of a text; no special tokens are added, but those spelled out in the text are recognised.
-   * @throws TunerError `malformedTokenizer` when the vocabulary has no token for a part of the text
+   * Token ids of a text; no special tokens are added, but those spelled out in the text are recognised. As in the
+   * reference library, characters without a token become the unknown token, or nothing where the model has none.
+   * @throws TunerError `malformedTokenizer` when the library fails on the text
    */
   encode(text: string): number[];
+  /** Parts of a text whose ids, joined, are those of the whole; cut as they are asked for, so that a reader can stop early. */
+  parts(text: string): Iterable<string>;
   /** Token that separates texts: end of text, else beginning of text; undefined when the checkpoint names neither. */
   readonly separatorId: number | undefined;
   /** Highest token id plus one. */
@@ -35,24 +39,45 @@ export async function loadTokenizer(checkpoint: Checkpoint): Promise<CheckpointT
       wayOut: 'Download tokenizer.json and tokenizer_config.json into the folder.',
     });
   }
-  const folder = { shown: checkpoint.folder, real: await realpath(checkpoint.folder) };
+  const folder = await resolveFolder(checkpoint.folder);
   const definition = await readObject(folder, path.basename(tokenizerFile), 'malformedTokenizer');
   const tokenizerConfig = (await readOptionalObject(folder, tokenizerConfigName, 'malformedTokenizer')) ?? {};
   const generationConfig = (await readOptionalObject(folder, generationConfigName, 'malformedConfig')) ?? {};
   const tokenizer = buildTokenizer(definition, tokenizerConfig, tokenizerFile);
 
   const sources: TokenSources = { checkpoint, generationConfig, tokenizerConfig, tokenizer };
+  const encodeText = (text: string): number[] => encode(tokenizer, text, tokenizerFile);
+  const splittable = splitsIntoWords(definition.pre_tokenizer);
   return {
-    encode: (text) => encode(tokenizer, text, tokenizerFile),
+    encode: encodeText,
+    parts: (text) => (splittable ? splitText(text, encodeText) : [text]),
     separatorId: specialToken('eos', sources) ?? specialToken('bos', sources),
     vocabularySize: 1 + [...tokenizer.get_vocab().values()].reduce((highest, id) => Math.max(highest, id), -1),
   };
 }
 
+const tokenIdSchema = z.int32().min(0);
+
+/**
+ * What the library takes on trust: it guesses a model of an unknown type and reads the vocabulary unchecked. Everything
+ * else it checks itself.
+ */
+const definitionSchema = z.looseObject({
+  model: z.discriminatedUnion('type', [
+    z.looseObject({ type: z.enum(['BPE', 'WordPiece']), vocab: z.record(z.string(), tokenIdSchema) }),
+    z.looseObject({ type: z.literal('Unigram'), vocab: z.array(z.tuple([z.string(), z.number()])) }),
+  ]),
+  added_tokens: z.array(z.looseObject({ id: tokenIdSchema, content: z.string().min(1) })).default([]),
+});
+
 function buildTokenizer(definition: ConfigObject, config: ConfigObject, file: string): Tokenizer {
+  const parsed = definitionSchema.safeParse(definition);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    throw malformed('The tokenizer definition is not understood', file, issue?.path.join('.'), issue?.message);
+  }
   try {
-    // The library iterates over added_tokens unasked; the file format lets them be absent.
-    const tokenizer = new Tokenizer({ ...definition, added_tokens: definition.added_tokens ?? [] }, config);
+    const tokenizer = new Tokenizer(parsed.data, config);
     if (tokenizer.get_vocab().size === 0) {
       throw malformed('The vocabulary is empty.', file, 'model.vocab');
     }
@@ -60,7 +85,7 @@ function buildTokenizer(definition: ConfigObject, config: ConfigObject, file: st
   } catch (error) {
     throw TunerError.is(error)
       ? error
-      : malformed('The tokenizer cannot be built from this file', file, undefined, error);
+      : malformed('The tokenizer cannot be built from this file', file, undefined, asError(error));
   }
 }
 
@@ -69,9 +94,9 @@ function encode(tokenizer: Tokenizer, text: string, file: string): number[] {
   try {
     ids = text === '' ? [] : tokenizer.encode(text, { add_special_tokens: false }).ids;
   } catch (error) {
-    throw malformed('The tokenizer fails on a text', file, undefined, error);
+    throw malformed('The tokenizer fails on a text', file, undefined, asError(error));
   }
-  // Despite its type the library yields undefined where the vocabulary has neither the token nor an unknown token.
+  // Despite its type the library can yield undefined, for example for a special token that was not declared.
   const unknown = ids.findIndex((id) => !Number.isSafeInteger(id));
   if (unknown !== -1) {
     throw malformed(
@@ -154,9 +179,12 @@ async function readObject(
   return value;
 }
 
-function malformed(message: string, file: string, place?: string, cause?: unknown): TunerError {
-  const reason =
-    cause === undefined ? message : `${message} (${cause instanceof Error ? cause.message : String(cause)}).`;
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}
+
+function malformed(message: string, file: string, place?: string, cause?: string | Error): TunerError {
+  const reason = cause === undefined ? message : `${message} (${typeof cause === 'string' ? cause : cause.message}).`;
   const wayOut = 'Download tokenizer.json again, or use a checkpoint with a fast tokenizer.';
   return new TunerError(
     'malformedTokenizer',

@@ -1,3 +1,4 @@
+import { TunerError } from '../protocol/errors';
 import type { Dataset, TaskItem } from './datasets';
 import type { CheckpointTokenizer } from './tokenizer';
 
@@ -23,22 +24,34 @@ export interface TaskSequence {
  * Windows of a dataset. Texts are joined in order, each after one separator token, and cut; an incomplete last window is
  * dropped unless it is the only one. Per document every text is a window of its own, cut to `length`; texts of fewer than
  * two tokens have nothing to predict and are left out.
+ * @throws TunerError `malformedText` when the dataset gives no window
  */
 export function makeWindows(dataset: Dataset, tokenizer: CheckpointTokenizer, options: WindowOptions): Int32Array[] {
-  return options.perDocument === true
-    ? documentWindows(dataset, tokenizer, options)
-    : joinedWindows(dataset, tokenizer, options);
+  const cut = options.perDocument === true ? documentWindows : joinedWindows;
+  const windows = cut(dataset, tokenizer, options);
+  if (windows.length === 0) {
+    const message = `The dataset "${dataset.name}" holds too little text: there is no token to predict.`;
+    throw new TunerError('malformedText', message, { wayOut: 'Give a longer text.' });
+  }
+  return windows;
 }
 
 function documentWindows(dataset: Dataset, tokenizer: CheckpointTokenizer, options: WindowOptions): Int32Array[] {
+  const { length, windows = Infinity } = options;
   const result: Int32Array[] = [];
   for (const text of dataset.texts) {
-    if (result.length === options.windows) {
+    if (result.length >= windows) {
       break;
     }
-    const ids = withSeparator(tokenizer, tokenizer.encode(text)).slice(0, options.length);
+    const ids = separator(tokenizer);
+    for (const part of tokenizer.parts(text)) {
+      append(ids, tokenizer.encode(part));
+      if (ids.length >= length) {
+        break;
+      }
+    }
     if (ids.length >= 2) {
-      result.push(Int32Array.from(ids));
+      result.push(Int32Array.from(ids.slice(0, length)));
     }
   }
   return result;
@@ -49,15 +62,18 @@ function joinedWindows(dataset: Dataset, tokenizer: CheckpointTokenizer, options
   const result: Int32Array[] = [];
   let pending: number[] = [];
   for (const text of dataset.texts) {
-    pending = pending.concat(withSeparator(tokenizer, tokenizer.encode(text)));
-    let start = 0;
-    for (; pending.length - start >= length && result.length < windows; start += length) {
-      result.push(Int32Array.from(pending.slice(start, start + length)));
+    append(pending, separator(tokenizer));
+    for (const part of tokenizer.parts(text)) {
+      append(pending, tokenizer.encode(part));
+      let start = 0;
+      for (; pending.length - start >= length && result.length < windows; start += length) {
+        result.push(Int32Array.from(pending.slice(start, start + length)));
+      }
+      if (result.length >= windows) {
+        return result;
+      }
+      pending = pending.slice(start);
     }
-    if (result.length >= windows) {
-      return result;
-    }
-    pending = pending.slice(start);
   }
   return result.length === 0 && pending.length >= 2 ? [Int32Array.from(pending)] : result;
 }
@@ -65,12 +81,20 @@ function joinedWindows(dataset: Dataset, tokenizer: CheckpointTokenizer, options
 /** Sequences of separator, prompt and answer. Both parts are encoded apart, so that the answer's span is exact. */
 export function makeTaskSequences(items: readonly TaskItem[], tokenizer: CheckpointTokenizer): TaskSequence[] {
   return items.map(({ task, prompt, answer }) => {
-    const before = withSeparator(tokenizer, tokenizer.encode(prompt));
+    const before = append(separator(tokenizer), tokenizer.encode(prompt));
     const ids = Int32Array.from([...before, ...tokenizer.encode(answer)]);
     return { task, ids, answerStart: before.length, answerEnd: ids.length };
   });
 }
 
-function withSeparator({ separatorId }: CheckpointTokenizer, ids: readonly number[]): number[] {
-  return separatorId === undefined ? [...ids] : [separatorId, ...ids];
+function separator({ separatorId }: CheckpointTokenizer): number[] {
+  return separatorId === undefined ? [] : [separatorId];
+}
+
+/** Adds to a list in place. Spreading a long list into push would exceed the stack. */
+function append(target: number[], ids: readonly number[]): number[] {
+  for (const id of ids) {
+    target.push(id);
+  }
+  return target;
 }
