@@ -66,7 +66,7 @@ function digest(sequences: readonly Int32Array[]): string {
 const textModel = sharedPath('models/text');
 const textFile = sharedPath('eval/text-eval.json');
 
-/** SHA-256 over the little-endian int32 ids of the windows, computed with the reference library tokenizers 0.22 (Rust). */
+/** SHA-256 over the little-endian int32 ids of the windows, computed with the reference library tokenizers 0.23.2 (Rust). */
 const referenceWindows = [
   ['prose', 110, 'd72240ff6de454557d1257b3127918bd76521c55833d7abc780a47e529805f36'],
   ['fr', 114, '85674130bf5973285afc6a04a041c5de3bb73e1d9754aade05dc2ec36b2ec95d'],
