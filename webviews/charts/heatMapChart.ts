@@ -1,0 +1,166 @@
+import { Chart } from 'chart.js';
+import type { ChartOptions, Plugin } from 'chart.js';
+import type { ChartSurface } from './chartFigure';
+import { drawingArea } from './chartArea';
+import { axisOptions, readChartTheme } from './chartTheme';
+import type { ChartTheme } from './chartTheme';
+import { cividisTable } from './colourScale';
+import { HeatMapBitmap, valueRange } from './heatMapBitmap';
+import type { HeatMapValues, ValueRange } from './heatMapBitmap';
+import { cellArea, cellAt, cellsHeight } from './heatMapGeometry';
+import type { Area } from './heatMapGeometry';
+import { registerCharts } from './registration';
+
+/** What a heat map shows: values, their headers, and optionally one chosen column per row. */
+export interface HeatMapData extends HeatMapValues {
+  readonly rowHeaders: readonly string[];
+  readonly columnHeaders: readonly string[];
+  readonly rowTitle: string;
+  readonly columnTitle: string;
+  /** Chosen column per row, -1 for none; drawn as a line through the map. */
+  readonly chosen: readonly number[] | undefined;
+}
+
+/** Room for the labels and the title of the horizontal axis, in multiples of the font size. */
+const axisRoom = 4;
+
+/**
+ * A heat map whose axes are chart.js's and whose cells are one bitmap: drawing costs the same for ten cells and for ten
+ * thousand. It handles no events; hit tests are arithmetic.
+ */
+export class HeatMapChart implements ChartSurface {
+  range: ValueRange | undefined;
+  private data: HeatMapData | undefined;
+  private theme: ChartTheme = readChartTheme();
+  private readonly table = cividisTable();
+  private readonly bitmap = new HeatMapBitmap();
+  private readonly chart: Chart<'bar', number[], string>;
+
+  constructor(private readonly canvas: HTMLCanvasElement) {
+    registerCharts();
+    const plugin: Plugin<'bar'> = {
+      id: 'heatMapCells',
+      beforeDatasetsDraw: (chart) => {
+        this.drawCells(chart.ctx);
+      },
+    };
+    this.chart = new Chart<'bar', number[], string>(canvas, {
+      type: 'bar',
+      data: { labels: [], datasets: [] },
+      options: this.chartOptions(),
+      plugins: [plugin],
+    });
+  }
+
+  update(data: HeatMapData): void {
+    const sameAxes =
+      this.data !== undefined &&
+      this.data.rowHeaders.join() === data.rowHeaders.join() &&
+      this.data.columnHeaders.join() === data.columnHeaders.join();
+    this.data = data;
+    this.range = valueRange(data);
+    this.bitmap.paint(data, this.range, this.table);
+    if (sameAxes) {
+      this.chart.draw();
+      return;
+    }
+    const height = cellsHeight(data.rows) + this.theme.fontSize * axisRoom;
+    if (this.canvas.parentElement !== null) {
+      this.canvas.parentElement.style.height = `${String(Math.round(height))}px`;
+    }
+    this.chart.options = this.chartOptions();
+    this.chart.update('none');
+  }
+
+  hit(x: number, y: number): { row: number; column: number } | undefined {
+    return this.data === undefined ? undefined : cellAt(this.area(), this.data, x, y);
+  }
+
+  place(position: { row: number; column: number }): Area | undefined {
+    return this.data === undefined || this.area().width === 0 ? undefined : cellArea(this.area(), this.data, position);
+  }
+
+  applyTheme(): void {
+    this.theme = readChartTheme();
+    this.chart.options = this.chartOptions();
+    this.chart.update('none');
+  }
+
+  dispose(): void {
+    this.chart.destroy();
+  }
+
+  private area(): Area {
+    return drawingArea(this.chart);
+  }
+
+  private chartOptions(): ChartOptions<'bar'> {
+    const { theme, data } = this;
+    return {
+      animation: false,
+      events: [],
+      responsive: true,
+      maintainAspectRatio: false,
+      layout: { padding: { top: 1, right: 1 } },
+      scales: {
+        x: {
+          ...axisOptions(theme, data?.columnTitle ?? '', false),
+          type: 'category',
+          labels: [...(data?.columnHeaders ?? [])],
+          offset: true,
+        },
+        y: {
+          ...axisOptions(theme, data?.rowTitle ?? '', false),
+          type: 'category',
+          labels: [...(data?.rowHeaders ?? [])],
+          offset: true,
+        },
+      },
+    };
+  }
+
+  private drawCells(context: CanvasRenderingContext2D): void {
+    const { left, top, width, height } = this.area();
+    this.bitmap.draw(context, left, top, width, height);
+    if (this.theme.border !== undefined) {
+      context.strokeStyle = this.theme.border;
+      context.lineWidth = 1;
+      context.strokeRect(left, top, width, height);
+    }
+    this.drawChosen(context);
+  }
+
+  /** The chosen columns as one stepped line, with an edge in the opposite tone so that it shows on every colour. */
+  private drawChosen(context: CanvasRenderingContext2D): void {
+    const { data } = this;
+    if (data?.chosen === undefined) {
+      return;
+    }
+    const path = new Path2D();
+    let open = false;
+    data.chosen.forEach((column, row) => {
+      if (column < 0) {
+        open = false;
+        return;
+      }
+      const cell = cellArea(this.area(), data, { row, column });
+      const middle = cell.left + cell.width / 2;
+      if (open) {
+        path.lineTo(middle, cell.top);
+      } else {
+        path.moveTo(middle, cell.top);
+      }
+      path.lineTo(middle, cell.top + cell.height);
+      open = true;
+    });
+    context.save();
+    context.lineJoin = 'round';
+    context.strokeStyle = 'black';
+    context.lineWidth = 4;
+    context.stroke(path);
+    context.strokeStyle = 'white';
+    context.lineWidth = 2;
+    context.stroke(path);
+    context.restore();
+  }
+}

@@ -1,0 +1,52 @@
+import * as z from 'zod';
+
+/** The sections of the dashboard, in the order in which they stand. */
+export const sectionNames = ['sensitivity', 'budget', 'front', 'evaluation'] as const;
+export const measureNames = ['raw', 'relativeSquared'] as const;
+
+/** What the person has arranged in this view. Kept by VS Code while the view is hidden; never holds results. */
+export const uiStateSchema = z.object({
+  collapsed: z.array(z.enum(sectionNames)).default([]),
+  tables: z.array(z.enum(sectionNames)).default([]),
+  measure: z.enum(measureNames).default('raw'),
+  /** Cursor of the heat map: row of the layer, column of k - 1. */
+  cell: z.object({ row: z.number().int().min(0), column: z.number().int().min(0) }).default({ row: 0, column: 0 }),
+  budgetRow: z.number().int().min(0).default(0),
+  /** Cursor of the front: total of active experts; the plan's own when absent. */
+  frontTotal: z.number().int().positive().optional(),
+  /** End time of the evaluation that is shown; the newest when absent. */
+  evaluation: z.string().optional(),
+});
+
+export type SectionName = (typeof sectionNames)[number];
+export type MeasureName = (typeof measureNames)[number];
+export type UiState = z.infer<typeof uiStateSchema>;
+
+/** Keeps the UI state and writes each change through, so that the view can be torn down at any time. */
+export class UiStateStore {
+  private state: UiState;
+
+  /** @param saved what an earlier life of the view wrote, unvalidated; anything unreadable starts afresh */
+  constructor(
+    saved: unknown,
+    private readonly write: (state: UiState) => void,
+  ) {
+    const parsed = uiStateSchema.safeParse(saved ?? {});
+    this.state = parsed.success ? parsed.data : uiStateSchema.parse({});
+  }
+
+  get current(): UiState {
+    return this.state;
+  }
+
+  change(part: Partial<UiState>): void {
+    this.state = { ...this.state, ...part };
+    this.write(this.state);
+  }
+
+  /** Adds a section to one of the lists of sections, or takes it out. */
+  toggle(list: 'collapsed' | 'tables', section: SectionName, on: boolean): void {
+    const others = this.state[list].filter((name) => name !== section);
+    this.change({ [list]: on ? [...others, section] : others });
+  }
+}
