@@ -12,7 +12,15 @@ export default defineConfig({
       { test: { ...shared, name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 60_000 } },
       { test: { ...shared, name: 'golden', include: ['test/golden/**/*.test.ts'], testTimeout: 180_000 } },
       { test: { ...alone, name: 'webview', include: ['test/webview/**/*.test.ts'] } },
-      { test: { ...alone, name: 'e2e', include: ['test/e2e/**/*.test.ts'], testTimeout: 180_000 } },
+      {
+        test: {
+          ...alone,
+          name: 'e2e',
+          include: ['test/e2e/**/*.test.ts'],
+          globalSetup: ['test/support/packageSetup.ts'],
+          testTimeout: 180_000,
+        },
+      },
     ],
   },
 });

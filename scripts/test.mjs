@@ -83,12 +83,6 @@ async function browser() {
   return { CHROMIUM_EXECUTABLE_PATH: await ensureBrowser() };
 }
 
-/** Environment for tests that use the packaged extension. */
-async function packaged() {
-  const { packageExtension, thisPlatform } = await import('./package.mjs');
-  return { ...(await browser()), MOE_TUNER_VSIX: await packageExtension(thisPlatform, testResults) };
-}
-
 /**
  * Everything there is to check, cheapest first.
  * @type {Readonly<Record<string, () => Promise<Outcome>>>}
@@ -105,7 +99,7 @@ const stages = {
   golden: vitest('golden'),
   webview: vitest('webview', browser),
   integration,
-  e2e: vitest('e2e', packaged),
+  e2e: vitest('e2e', browser),
 };
 
 /** @param {string} name */

@@ -15,6 +15,7 @@ import { root } from '../support/paths.mjs';
 export const rooms = {
   engine: { rooms: ['extension', 'webviews', 'test'], packages: ['vscode'] },
   'engine/protocol': { rooms: ['engine', 'extension', 'webviews', 'test'], only: ['zod'] },
+  'engine/numeric': { rooms: ['engine', 'extension', 'webviews', 'test'], only: [] },
   'engine/checkpoint': {
     rooms: [
       'engine/runtime',
@@ -133,7 +134,7 @@ function packageImport(file, specifier) {
     return undefined;
   }
   if (law.only !== undefined && !law.only.includes(name)) {
-    return `${room} imports no package but ${law.only.join(', ')}.`;
+    return `${room} imports no package${law.only.length > 0 ? ` but ${law.only.join(', ')}` : ''}.`;
   }
   const touchesFiles = isNode && fileModules.has(specifier.replace(/^node:/, ''));
   const broken = law.packages?.find(

@@ -40,7 +40,7 @@ export function lookAt(png: Buffer): PixelFacts {
 /** Decodes an 8-bit PNG without interlacing, as https://www.w3.org/TR/png-3/ describes it. */
 function decode(png: Buffer): Pixels {
   const packed: Buffer[] = [];
-  for (let at = 8; at < png.length; ) {
+  for (let at = 8; at < png.length;) {
     const length = png.readUInt32BE(at);
     if (png.toString('latin1', at + 4, at + 8) === 'IDAT') {
       packed.push(png.subarray(at + 8, at + 8 + length));
