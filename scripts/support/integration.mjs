@@ -1,4 +1,4 @@
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { appendFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { launchBrowser } from './browser.mjs';
@@ -28,8 +28,10 @@ export function runInServer() {
       let ended = () => undefined;
       /** @type {Promise<number>} */
       const exitCode = new Promise((resolve) => (ended = resolve));
-      await page.exposeFunction('codeAutomationLog', (/** @type {string} */ _type, /** @type {unknown[]} */ args) =>
-        console.log(...args),
+      const log = join(testResults, 'integration-window.log');
+      rmSync(log, { force: true });
+      await page.exposeFunction('codeAutomationLog', (/** @type {string} */ type, /** @type {unknown[]} */ values) =>
+        appendFileSync(log, `[${type}] ${values.join(' ')}\n`),
       );
       await page.exposeFunction('codeAutomationExit', (/** @type {number} */ code) => ended(code));
       await page.goto(
