@@ -47,7 +47,7 @@ export function totalForAverage(average: number, layerCount: number): number {
  * whole averages and the total that was asked for. Controls (uniform, random) predict nothing.
  *
  * @throws TunerError `infeasibleBudget` when the total or the minimum cannot be met, naming the feasible range; `usage` when the
- * objective needs a profile and none was given; `internal` when the profile is of other layers.
+ * objective needs a profile and none, or one of another probe input, was given; `internal` when the profile is of other layers.
  */
 export function chooseBudgets(request: ChooseBudgetsRequest): ChosenBudgets {
   const objective = objectiveNamed(request.objective);
@@ -61,6 +61,10 @@ function chooseFromTable(request: ChooseBudgetsRequest, objective: TableObjectiv
   const { profile, layers, solver, seed } = request;
   if (profile === undefined) {
     throw new TunerError('usage', `The objective "${objective.name}" needs a sensitivity profile.`);
+  }
+  if (profile.input !== objective.input) {
+    const given = `the profile given was made with "${profile.input}"`;
+    throw new TunerError('usage', `The objective "${objective.name}" needs probe input "${objective.input}", ${given}.`);
   }
   assertSameLayers(profile, layers);
   const table = budgetTable(objective.lossRows(profile), bounds);

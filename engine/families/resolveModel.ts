@@ -1,0 +1,152 @@
+import type { Checkpoint } from '../checkpoint/types';
+import { TunerError } from '../protocol/errors';
+import { WeightLookup } from './weightLookup';
+import { recognise, type RecognisedModel } from './recognise';
+import { resolveActivation } from './resolveActivation';
+import { resolveDecoder } from './resolveDecoder';
+import { resolveExperts } from './resolveExperts';
+import { resolveRouter } from './resolveRouter';
+import type { FeedForwardSpec, MoeBlockSpec, ModelSpec, SharedExpertSpec } from './specification';
+
+/** A checkpoint with its family applied: the MoE blocks, and the whole decoder where the forward is supported. */
+export interface ResolvedModel {
+  readonly recognised: RecognisedModel;
+  readonly hiddenSize: number;
+  readonly vocabularySize: number;
+  readonly layerCount: number;
+  /** Routed experts and active experts as the config states them, with the keys that do. */
+  readonly experts: number;
+  readonly activeExperts: number;
+  readonly configKeys: { readonly experts: string; readonly activeExperts: string };
+  /** MoE blocks in layer order. */
+  readonly blocks: readonly MoeBlockSpec[];
+  /** Why the full forward cannot run; undefined when it can. */
+  readonly forwardRefusal: string | undefined;
+  readonly warnings: readonly string[];
+  /** The whole decoder. @throws TunerError `unsupportedFeature` for families without a forward, `missingTensor`, … */
+  decoder(): ModelSpec;
+}
+
+/**
+ * Applies the family table to an opened checkpoint. Reads headers only; every tensor that a graph would use is checked.
+ * @throws TunerError `unknownFamily`, `notMixtureOfExperts`, `missingTensor`, `contradictoryConfig`, `malformedConfig`
+ */
+export function resolveModel(checkpoint: Checkpoint): ResolvedModel {
+  const recognised = recognise(checkpoint);
+  const { config, keys, names, root, record } = recognised;
+  const hiddenSize = config.integer(keys.hiddenSize, { minimum: 1 }).value;
+  const vocabularySize = config.integer(keys.vocabularySize, { minimum: 1 }).value;
+  const layerCount = config.integer(keys.layers, { minimum: 1 }).value;
+  const experts = config.integer(keys.experts, { minimum: 1 });
+  const active = activePerLayer(recognised, layerCount);
+  const weights = new WeightLookup(checkpoint);
+  const stemOf = (layer: number) => root.root + names.layer.replace('{layer}', String(layer));
+
+  const blocks: MoeBlockSpec[] = [];
+  for (let layer = 0; layer < layerCount; layer += 1) {
+    const stem = stemOf(layer);
+    if (weights.find(stem + record.router.weight) === undefined) {
+      continue;
+    }
+    const k = active.of(layer);
+    if (k > experts.value) {
+      throw new TunerError(
+        'contradictoryConfig',
+        `${k} active experts per token are more than the ${experts.value} experts of a layer.`,
+        {
+          file: checkpoint.configFile,
+          place: active.key,
+          wayOut: `Set ${active.key} to at most ${experts.value}.`,
+          fix: { key: active.key, value: experts.value },
+        },
+      );
+    }
+    const facts = { stem, hiddenSize, experts: experts.value };
+    const routed = resolveExperts(weights, record.experts, facts);
+    blocks.push({
+      layer,
+      hiddenSize,
+      intermediateSize: widthOf(routed[0]!),
+      experts: routed,
+      activeExperts: k,
+      router: resolveRouter(weights, config, record.router, facts),
+      activation: resolveActivation(recognised),
+      shared: resolveShared(recognised, weights, stem, hiddenSize),
+    });
+  }
+  if (blocks.length === 0) {
+    throw new TunerError('notMixtureOfExperts', 'No decoder layer has a router.', {
+      file: checkpoint.folder,
+      place: stemOf(0) + record.router.weight,
+      wayOut: 'Check that config.json belongs to these weights.',
+    });
+  }
+  return {
+    recognised,
+    hiddenSize,
+    vocabularySize,
+    layerCount,
+    experts: experts.value,
+    activeExperts: Math.max(...blocks.map((block) => block.activeExperts)),
+    configKeys: { experts: experts.key, activeExperts: active.key },
+    blocks,
+    forwardRefusal: record.decoder.supported
+      ? undefined
+      : `The full forward of ${record.title} cannot run here: ${record.decoder.reason}.`,
+    warnings: extraLayerWarnings(recognised, layerCount),
+    decoder: () => resolveDecoder(recognised, weights, { hiddenSize, vocabularySize, layerCount, blocks, stemOf }),
+  };
+}
+
+/** Width of the hidden activation of a network. */
+export function widthOf(network: FeedForwardSpec): number {
+  return network.layout === 'fused-gated' ? network.gateUp.outputSize / 2 : network.up.outputSize;
+}
+
+/** k may be one number or, in Hunyuan configs, one per decoder layer. */
+function activePerLayer(model: RecognisedModel, layerCount: number): { key: string; of: (layer: number) => number } {
+  const { config, keys, checkpoint } = model;
+  const listKey = keys.activeExperts.find((key) => Array.isArray(config.raw(key)));
+  if (listKey === undefined) {
+    const { key, value } = config.integer(keys.activeExperts, { minimum: 1 });
+    return { key, of: () => value };
+  }
+  const { key, value } = config.integerList([listKey]);
+  if (value.length !== layerCount || value.some((k) => k < 1)) {
+    throw new TunerError('malformedConfig', `This list must hold ${layerCount} positive numbers, one per layer.`, {
+      file: checkpoint.configFile,
+      place: key,
+      wayOut: 'Correct the list, or give one number.',
+    });
+  }
+  return { key, of: (layer) => value[layer]! };
+}
+
+function resolveShared(
+  model: RecognisedModel,
+  weights: WeightLookup,
+  stem: string,
+  hiddenSize: number,
+): SharedExpertSpec | undefined {
+  const shared = model.record.shared;
+  if (shared === undefined || weights.find(`${stem}${shared.network.down}.weight`) === undefined) {
+    return undefined;
+  }
+  return {
+    network: weights.network(stem, shared.network, hiddenSize),
+    activation: resolveActivation(model),
+    count: model.config.optionalInteger(model.keys.sharedExperts)?.value ?? 1,
+    gate: shared.gate === undefined ? undefined : weights.linear(stem + shared.gate, hiddenSize, 1),
+  };
+}
+
+/** Layers past the configured count (next-token-prediction heads) take no part; say so instead of hiding it. */
+function extraLayerWarnings(model: RecognisedModel, layerCount: number): string[] {
+  const stem = model.root.root + model.names.layer.replace('{layer}', String(layerCount));
+  for (const name of model.checkpoint.tensors.keys()) {
+    if (name.startsWith(stem)) {
+      return [`Tensors of layer ${layerCount} and above (next-token prediction) are left out of every measurement.`];
+    }
+  }
+  return [];
+}

@@ -1,0 +1,92 @@
+import type { ConfigReader } from '../checkpoint/configReader';
+import { TunerError } from '../protocol/errors';
+import type { FlagKey, RouterRecord } from './familyRecord';
+import type { GateRule, RouterSpec } from './specification';
+import type { WeightLookup } from './weightLookup';
+
+/** Whether a flag of the config is on. */
+export function flag(config: ConfigReader, key: FlagKey): boolean {
+  return config.optionalBoolean(key.keys)?.value ?? key.absent;
+}
+
+/** A number of the config, or a default where it is absent. */
+export function numberOr(config: ConfigReader, keys: readonly string[] | undefined, absent: number): number {
+  return keys === undefined ? absent : (config.optionalNumber(keys)?.value ?? absent);
+}
+
+/** The router pipeline of one layer, with its tensors. @throws TunerError `missingTensor`, `contradictoryConfig` */
+export function resolveRouter(
+  weights: WeightLookup,
+  config: ConfigReader,
+  record: RouterRecord,
+  layer: { readonly stem: string; readonly hiddenSize: number; readonly experts: number },
+): RouterSpec {
+  const weight = weights.shaped(layer.stem + record.weight, [layer.experts, layer.hiddenSize]);
+  const usesBias = record.selectionBiasWhen === undefined || flag(config, record.selectionBiasWhen);
+  return {
+    weight: weights.source(weight),
+    bias: record.bias === undefined ? undefined : weights.vector(layer.stem + record.bias, layer.experts),
+    softcap: record.softcap,
+    score: record.score,
+    selectionBias:
+      record.selectionBias === undefined || !usesBias
+        ? undefined
+        : weights.vector(layer.stem + record.selectionBias, layer.experts),
+    groups: resolveGroups(weights, config, record, layer.experts),
+    gates: resolveGates(config, record),
+    scale: numberOr(config, record.scaleKeys, 1),
+    apply: record.apply ?? 'output',
+    sparseMixer:
+      record.sparseMixer === undefined
+        ? undefined
+        : { threshold: numberOr(config, record.sparseMixer.thresholdKeys, record.sparseMixer.absent) },
+  };
+}
+
+function resolveGroups(
+  weights: WeightLookup,
+  config: ConfigReader,
+  record: RouterRecord,
+  experts: number,
+): RouterSpec['groups'] {
+  const groups = record.groups;
+  if (groups === undefined) {
+    return undefined;
+  }
+  if (groups.when !== undefined && config.optionalString([groups.when.key])?.value !== groups.when.equals) {
+    return undefined;
+  }
+  const count = config.optionalInteger(groups.countKeys, { minimum: 1 })?.value ?? 1;
+  const kept = config.optionalInteger(groups.keptKeys, { minimum: 1 })?.value ?? 1;
+  if (count === 1) {
+    return undefined;
+  }
+  if (experts % count !== 0 || kept > count) {
+    throw new TunerError('contradictoryConfig', `${experts} experts cannot form ${count} groups of which ${kept} are kept.`, {
+      file: weights.checkpoint.configFile,
+      place: [...groups.countKeys, ...groups.keptKeys].join(', '),
+      wayOut: 'The number of experts must be a multiple of the groups.',
+    });
+  }
+  return { count, kept, score: groups.score, fill: groups.fill };
+}
+
+function resolveGates(config: ConfigReader, record: RouterRecord): GateRule {
+  const gates = record.gates;
+  switch (gates.kind) {
+    case 'sum':
+      return gates.when === undefined || flag(config, gates.when)
+        ? { kind: 'sum', epsilon: gates.epsilon }
+        : { kind: 'score' };
+    case 'clamped-sum':
+      return { kind: 'clamped-sum', minimum: numberOr(config, gates.minimumKeys, gates.absent) };
+    case 'p-norm': {
+      const p = config.optionalNumber(gates.keys)?.value;
+      return p === undefined ? { kind: 'score' } : { kind: 'p-norm', p };
+    }
+    case 'score':
+    case 'softmax-chosen':
+    case 'sigmoid-chosen':
+      return gates;
+  }
+}

@@ -1,0 +1,49 @@
+import { TensorProto_DataType as DataType } from 'onnx-buf';
+import type { MoeBlockSpec } from '../families/specification';
+import { GraphBuilder, type Value } from './graphBuilder';
+import { moeBlockValues } from './moeBlock';
+
+/** Names of the inputs and outputs of the sensitivity graph. */
+export const sensitivityNames = { x: 'x', squaredDamage: 'squared_damage', squaredNorm: 'squared_norm' } as const;
+
+/**
+ * One forward with all k0 experts, and the damage of every smaller k from it: the chosen experts are ranked by the
+ * model's own rule, so the output at k is the sum over the first k ranks with the gates the model would give them.
+ *
+ * Input `x [tokens, hidden]`; outputs `squared_damage [k0 - 1]` = ||Y_k - Y_k0||_F^2 for k = 1 … k0 - 1 (empty when
+ * k0 is 1) and `squared_norm [1]` = ||Y_k0||_F^2. Only these numbers leave the graph.
+ */
+export function sensitivityGraph(block: MoeBlockSpec): Uint8Array {
+  const graph = new GraphBuilder();
+  const k0 = block.activeExperts;
+  const x = graph.input(sensitivityNames.x, DataType.FLOAT, [null, block.hiddenSize]);
+  const { routing, outputs, shared } = moeBlockValues(graph, x, block, graph.integers([k0]));
+
+  const gatesAt = (k: number): Value =>
+    block.router.apply === 'input' ? graph.filled(routing.gates(k), 1) : routing.gates(k);
+  const padded = (k: number): Value =>
+    k === k0 || block.router.sparseMixer !== undefined
+      ? gatesAt(k)
+      : graph.node('Pad', [gatesAt(k), graph.integers([0, 0, 0, k0 - k])], { mode: 'constant' });
+  const rows = Array.from({ length: k0 }, (_, at) =>
+    graph.node('Unsqueeze', [padded(at + 1), graph.integers([1])]),
+  );
+  const full = rows[k0 - 1]!;
+  const routed = graph.node('MatMul', [full, outputs]);
+  const total =
+    shared === undefined ? routed : graph.node('Add', [routed, graph.node('Unsqueeze', [shared, graph.integers([1])])]);
+  graph.output(sensitivityNames.squaredNorm, sumOfSquares(graph, total), DataType.FLOAT, [1]);
+
+  if (k0 > 1) {
+    const reduced = graph.node('Concat', rows.slice(0, -1), { axis: 1 });
+    const damage = graph.node('MatMul', [graph.node('Sub', [reduced, full]), outputs]);
+    graph.output(sensitivityNames.squaredDamage, sumOfSquares(graph, damage), DataType.FLOAT, [k0 - 1]);
+  }
+  return graph.build('sensitivity');
+}
+
+/** `[tokens, j, hidden]` → `[j]`: the inner sum runs over the hidden axis first, which keeps float32 accurate. */
+function sumOfSquares(graph: GraphBuilder, values: Value): Value {
+  const perToken = graph.node('ReduceSumSquare', [values, graph.integers([2])], { keepdims: 0 });
+  return graph.node('ReduceSum', [perToken, graph.integers([0])], { keepdims: 0 });
+}

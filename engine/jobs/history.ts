@@ -1,0 +1,26 @@
+import type { z } from 'zod';
+import { budgetResultSchema } from '../protocol/budget';
+import { evaluateResultSchema } from '../protocol/evaluation';
+import type { History } from '../protocol/messages';
+import { profileResultSchema } from '../protocol/sensitivity';
+import { openModel } from './openModel';
+import type { EngineServices } from './services';
+
+/** Finished results on a checkpoint, oldest first; entries of older versions that no longer validate are left out. */
+export async function history(folder: string, services: EngineServices): Promise<History> {
+  const { fingerprint } = await openModel(folder);
+  const valid = async <Schema extends z.ZodType>(
+    kind: 'profile' | 'budget' | 'evaluation',
+    schema: Schema,
+  ): Promise<z.infer<Schema>[]> =>
+    (await services.cache.results(fingerprint, kind)).flatMap((value) => {
+      const parsed = schema.safeParse(value);
+      return parsed.success ? [parsed.data] : [];
+    });
+  return {
+    fingerprint,
+    profiles: await valid('profile', profileResultSchema),
+    budgets: await valid('budget', budgetResultSchema),
+    evaluations: await valid('evaluation', evaluateResultSchema),
+  };
+}

@@ -1,0 +1,31 @@
+import { checkpointFingerprint } from '../checkpoint/fingerprint';
+import { openCheckpoint } from '../checkpoint/openCheckpoint';
+import type { Checkpoint } from '../checkpoint/types';
+import { resolveModel, type ResolvedModel } from '../families/resolveModel';
+import { specTensors } from '../families/specTensors';
+import type { PlanTarget } from './planFile';
+
+/** A checkpoint that is open, recognised and identified. */
+export interface OpenModel {
+  readonly checkpoint: Checkpoint;
+  readonly resolved: ResolvedModel;
+  readonly fingerprint: string;
+}
+
+/** Opens a checkpoint folder and applies its family: headers and samples of the routers only. */
+export async function openModel(folder: string): Promise<OpenModel> {
+  const checkpoint = await openCheckpoint(folder);
+  const resolved = resolveModel(checkpoint);
+  const routers = resolved.blocks.flatMap(({ router }) => specTensors(router.weight));
+  return { checkpoint, resolved, fingerprint: await checkpointFingerprint(checkpoint, routers) };
+}
+
+/** What a plan has to agree with to be used on this model. */
+export function planTarget({ resolved, fingerprint }: OpenModel): PlanTarget {
+  return {
+    family: resolved.recognised.record.name,
+    fingerprint,
+    moeLayers: resolved.blocks.map(({ layer }) => layer),
+    expertsPerLayer: resolved.blocks.map(({ experts }) => experts.length),
+  };
+}

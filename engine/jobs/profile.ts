@@ -1,0 +1,122 @@
+import { layerFingerprint } from '../checkpoint/fingerprint';
+import { readTensorFloat32 } from '../checkpoint/readTensor';
+import type { DecoderLayerSpec, MoeBlockSpec } from '../families/specification';
+import { specTensors } from '../families/specTensors';
+import type { JobContext } from '../measure/jobContext';
+import { GaussianProbes, ScaledProbes, type ProbeBatches } from '../measure/probeInputs';
+import { measureSensitivity } from '../measure/sensitivity';
+import { TunerError } from '../protocol/errors';
+import {
+  layerSensitivitySchema,
+  profileBatches,
+  type LayerSensitivity,
+  type ProfileParams,
+  type ProfileResult,
+} from '../protocol/sensitivity';
+import type { RuntimeOptions } from '../runtime/session';
+import { openModel, type OpenModel } from './openModel';
+import { ResultCache } from './resultCache';
+import { runtimeOptions, type EngineServices } from './services';
+
+/** Part of every cache key: raise it when the meaning of a cached layer changes. */
+const sensitivityVersion = 1;
+
+/**
+ * Sensitivity of every MoE layer to fewer active experts. Each finished layer is cached at once, so that a job that was
+ * cancelled or killed continues with the next one; the numbers are the same either way.
+ * @throws TunerError `cancelled`, `nonFiniteWeights`, `unsupportedFeature`, and those of opening a checkpoint
+ */
+export async function profile(params: ProfileParams, services: EngineServices, job: JobContext): Promise<ProfileResult> {
+  const model = await openModel(params.checkpoint);
+  return profileModel(model, params, services, job);
+}
+
+/** The same for a model that is open already; `progress` is the share of the job that the profile covers. */
+export async function profileModel(
+  model: OpenModel,
+  params: Omit<ProfileParams, 'checkpoint'>,
+  services: EngineServices,
+  job: JobContext,
+): Promise<ProfileResult> {
+  const start = performance.now();
+  const { blocks, hiddenSize } = model.resolved;
+  const runtime = await runtimeOptions(services);
+  const tokensPerBatch = Math.max(1, Math.round(params.samples / profileBatches));
+  const gaussian = new GaussianProbes(profileBatches, tokensPerBatch, hiddenSize, params.seed);
+  const probesOf = await probeSource(model, params, gaussian);
+  const layers: LayerSensitivity[] = [];
+  let resumedLayers = 0;
+  for (const [at, block] of blocks.entries()) {
+    job.progress(at / blocks.length, `Profiling MoE layer ${at + 1} of ${blocks.length}`);
+    const key = await layerKey(block, params, tokensPerBatch, runtime);
+    const cached = layerSensitivitySchema.safeParse(await services.cache.readLayer(key));
+    if (cached.success) {
+      layers.push(cached.data);
+      resumedLayers += 1;
+      continue;
+    }
+    const measured = await measureSensitivity(block, await probesOf(block), runtime, job);
+    await services.cache.writeLayer(key, measured);
+    layers.push(measured);
+  }
+  const result: ProfileResult = {
+    checkpoint: model.checkpoint.folder,
+    fingerprint: model.fingerprint,
+    input: params.input,
+    samples: tokensPerBatch * profileBatches,
+    seed: params.seed,
+    activeExperts: model.resolved.activeExperts,
+    layers,
+    coefficientOfVariation: Math.max(...layers.map((layer) => layer.coefficientOfVariation)),
+    seconds: (performance.now() - start) / 1000,
+    provider: runtime.provider,
+    resumedLayers,
+  };
+  if (resumedLayers < layers.length) {
+    await services.cache.addResult(model.fingerprint, 'profile', result);
+  }
+  return result;
+}
+
+async function probeSource(
+  model: OpenModel,
+  params: Omit<ProfileParams, 'checkpoint'>,
+  gaussian: ProbeBatches,
+): Promise<(block: MoeBlockSpec) => Promise<ProbeBatches>> {
+  if (params.input === 'gaussian') {
+    return () => Promise.resolve(gaussian);
+  }
+  if (params.input === 'calibration') {
+    throw new TunerError('unsupportedFeature', 'Profiles on calibration text are not part of this version.', {
+      place: '--input calibration',
+      wayOut: 'Use --input gaussian or --input gamma.',
+    });
+  }
+  const layers = new Map<number, DecoderLayerSpec>(model.resolved.decoder().layers.map((layer) => [layer.index, layer]));
+  return async (block) => {
+    const weight = layers.get(block.layer)?.feedForwardNorm.weight;
+    return weight === undefined ? gaussian : new ScaledProbes(gaussian, await readTensorFloat32(weight));
+  };
+}
+
+/** Everything the measurement of one layer depends on: weights, structure, probes, precision. */
+async function layerKey(
+  block: MoeBlockSpec,
+  params: Omit<ProfileParams, 'checkpoint'>,
+  tokensPerBatch: number,
+  runtime: RuntimeOptions,
+): Promise<string> {
+  const structure = JSON.stringify(block, (key, value: unknown) =>
+    key === 'file' || key === 'byteOffset' ? undefined : value,
+  );
+  return ResultCache.key([
+    'sensitivity',
+    sensitivityVersion,
+    await layerFingerprint(specTensors(block)),
+    structure,
+    params.input,
+    tokensPerBatch,
+    params.seed,
+    runtime.provider,
+  ]);
+}

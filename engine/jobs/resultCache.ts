@@ -1,0 +1,129 @@
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { writeFileAtomic } from '../checkpoint/atomicFile';
+
+/** Kinds of finished results that are kept per checkpoint. */
+export const resultKinds = ['profile', 'budget', 'evaluation'] as const;
+export type ResultKind = (typeof resultKinds)[number];
+
+/** Newest results of one kind and checkpoint that are kept. */
+const keptResults = 50;
+
+/** What happened to a write that could not be made: the job goes on, the person is told. */
+export type CacheWarning = (message: string) => void;
+
+/**
+ * Measurements on disk, outside the checkpoint: per-layer values under a hash of everything they depend on, so that an
+ * interrupted job continues, and finished results per checkpoint, so that they stay. Writes are atomic; a full disk
+ * costs the cache entry, never the job.
+ */
+export class ResultCache {
+  constructor(
+    private readonly directory: string,
+    private readonly limitBytes: number,
+    private readonly warn: CacheWarning = () => undefined,
+  ) {}
+
+  /** Hash of any JSON value, as a cache key. */
+  static key(parts: unknown): string {
+    return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
+  }
+
+  /** The value stored under a key; undefined when there is none or it cannot be read. */
+  async readLayer(key: string): Promise<unknown> {
+    return readJson(this.layerFile(key));
+  }
+
+  async writeLayer(key: string, value: unknown): Promise<void> {
+    await this.write(this.layerFile(key), value);
+  }
+
+  /** Keeps a finished result; the newest come last in {@link results}. */
+  async addResult(fingerprint: string, kind: ResultKind, value: unknown): Promise<void> {
+    const folder = this.resultFolder(fingerprint);
+    const stamp = `${Date.now()}`.padStart(15, '0');
+    const suffix = ResultCache.key(value).slice(0, 8);
+    await this.write(path.join(folder, `${kind}-${stamp}-${suffix}.json`), value);
+    const names = await namesIn(folder);
+    const ofKind = names.filter((name) => name.startsWith(`${kind}-`)).sort();
+    await Promise.all(ofKind.slice(0, -keptResults).map((name) => rm(path.join(folder, name), { force: true })));
+    await this.trim();
+  }
+
+  /** Finished results of one kind, oldest first. */
+  async results(fingerprint: string, kind: ResultKind): Promise<unknown[]> {
+    const folder = this.resultFolder(fingerprint);
+    const names = (await namesIn(folder)).filter((name) => name.startsWith(`${kind}-`)).sort();
+    const values = await Promise.all(names.map((name) => readJson(path.join(folder, name))));
+    return values.filter((value) => value !== undefined);
+  }
+
+  /** Removes everything and says how many bytes that freed. */
+  async clear(): Promise<number> {
+    const files = await filesBelow(this.directory);
+    await Promise.all(files.map(({ file }) => rm(file, { force: true })));
+    return files.reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  /** Removes the entries not used for longest until the limit is kept. */
+  async trim(): Promise<void> {
+    const files = await filesBelow(this.directory);
+    let bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+    for (const file of files.sort((left, right) => left.modified - right.modified)) {
+      if (bytes <= this.limitBytes) {
+        return;
+      }
+      await rm(file.file, { force: true });
+      bytes -= file.bytes;
+    }
+  }
+
+  private async write(file: string, value: unknown): Promise<void> {
+    try {
+      await mkdir(path.dirname(file), { recursive: true });
+      await writeFileAtomic(file, JSON.stringify(value));
+    } catch (error) {
+      this.warn(`The result could not be kept in ${this.directory}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+
+  private layerFile(key: string): string {
+    return path.join(this.directory, 'layers', key.slice(0, 2), `${key}.json`);
+  }
+
+  private resultFolder(fingerprint: string): string {
+    return path.join(this.directory, 'results', fingerprint);
+  }
+}
+
+async function readJson(file: string): Promise<unknown> {
+  try {
+    return JSON.parse(await readFile(file, 'utf8')) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch {
+    return [];
+  }
+}
+
+async function filesBelow(folder: string): Promise<{ file: string; bytes: number; modified: number }[]> {
+  const found: { file: string; bytes: number; modified: number }[] = [];
+  for (const part of ['layers', 'results']) {
+    const names = await readdir(path.join(folder, part), { recursive: true }).catch(() => [] as string[]);
+    for (const name of names) {
+      const file = path.join(folder, part, name);
+      const state = await stat(file).catch(() => undefined);
+      if (state?.isFile()) {
+        found.push({ file, bytes: state.size, modified: state.mtimeMs });
+      }
+    }
+  }
+  return found;
+}

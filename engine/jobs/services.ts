@@ -1,0 +1,17 @@
+import type { EngineSettings } from '../protocol/settings';
+import type { RuntimeOptions } from '../runtime/session';
+import type { ProviderSelector } from '../runtime/providerSelection';
+import type { ResultCache } from './resultCache';
+
+/** What every job needs besides its parameters; made once per process by the server or the command line. */
+export interface EngineServices {
+  readonly settings: EngineSettings;
+  readonly cache: ResultCache;
+  readonly providers: ProviderSelector;
+}
+
+/** The provider and threads this process computes with. @throws TunerError `providerUnavailable` */
+export async function runtimeOptions(services: EngineServices): Promise<RuntimeOptions> {
+  const { selected } = await services.providers.select(services.settings.provider);
+  return { provider: selected, threads: services.settings.threads };
+}

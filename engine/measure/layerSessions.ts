@@ -1,0 +1,43 @@
+import { specTensors } from '../families/specTensors';
+import type { ModelSpec } from '../families/specification';
+import { decoderLayerGraph } from '../graph/decoderLayerGraph';
+import { openSession, type RuntimeOptions, type RuntimeSession } from '../runtime/session';
+
+/** Mapped weight bytes up to which the sessions of all layers stay open; larger models keep one layer at a time. */
+const keptBytes = 2 ** 31;
+
+/** Sessions of the decoder layers of one model. Small models keep them between passes, large ones stream. */
+export class LayerSessions {
+  private readonly open = new Map<number, RuntimeSession>();
+  private readonly keepAll: boolean;
+
+  constructor(
+    private readonly model: ModelSpec,
+    private readonly runtime: RuntimeOptions,
+  ) {
+    this.keepAll = specTensors(model).reduce((sum, entry) => sum + entry.byteLength, 0) <= keptBytes;
+  }
+
+  /** The session of layer `index`; it may close the session of another layer. */
+  async layer(index: number): Promise<RuntimeSession> {
+    const known = this.open.get(index);
+    if (known !== undefined) {
+      return known;
+    }
+    if (!this.keepAll) {
+      await this.dispose();
+    }
+    const layer = this.model.layers[index]!;
+    const session = await openSession(decoderLayerGraph(layer, this.model.hiddenSize), this.runtime);
+    this.open.set(index, session);
+    return session;
+  }
+
+  async dispose(): Promise<void> {
+    const sessions = [...this.open.values()];
+    this.open.clear();
+    for (const session of sessions) {
+      await session.dispose();
+    }
+  }
+}

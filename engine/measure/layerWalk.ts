@@ -1,0 +1,137 @@
+import type { ModelSpec } from '../families/specification';
+import { layerNames } from '../graph/decoderLayerGraph';
+import { embeddingGraph, embeddingNames } from '../graph/modelEndsGraph';
+import { floats, openSession, type RuntimeOptions } from '../runtime/session';
+import { HiddenStore } from './hiddenStore';
+import { step, type JobContext } from './jobContext';
+import { LayerInputs } from './layerInputs';
+import type { LayerSessions } from './layerSessions';
+import { allFinite, explainNonFinite } from './nonFinite';
+import type { SequenceBatch } from './sequenceBatches';
+
+/** Longest time one layer may take for one batch before the supervisor ends the process, in seconds. */
+const layerDeadlineSeconds = 300;
+
+/** One way to run the model: active experts per MoE layer, in layer order. */
+export type ActiveExperts = readonly number[];
+
+/** What a MoE block received and gave for one batch, `[count · time, hidden]` each. */
+export interface MoeObservation {
+  readonly layer: number;
+  readonly variant: number;
+  readonly batch: number;
+  readonly input: Float32Array;
+  readonly output: Float32Array;
+}
+
+export interface LayerWalkOptions {
+  readonly model: ModelSpec;
+  readonly sessions: LayerSessions;
+  readonly runtime: RuntimeOptions;
+  readonly batches: readonly SequenceBatch[];
+  readonly variants: readonly ActiveExperts[];
+  readonly job: JobContext;
+  /** Called for every MoE block when given; costs copies of inputs and outputs. */
+  readonly observe?: (observation: MoeObservation) => Promise<void>;
+  /** Share of the job's progress this walk covers, [from, to]. */
+  readonly progress?: readonly [number, number];
+}
+
+/** Hidden states after the last layer: `hidden(variant, batch)` is `[count, time, hidden]`. Dispose it. */
+export interface LayerWalkResult {
+  hidden(variant: number, batch: number): Promise<Float32Array>;
+  dispose(): Promise<void>;
+}
+
+/**
+ * Pushes all batches through the layers one after the other, for several variants at once. A variant shares the hidden
+ * states of an earlier one as long as all its layers so far ran with the same k, so nothing is computed twice.
+ * @throws TunerError `cancelled`, `nonFiniteWeights`, `runtimeFailed`, `outOfMemory`
+ */
+export async function walkLayers(options: LayerWalkOptions): Promise<LayerWalkResult> {
+  const { model, sessions, batches, variants, job } = options;
+  const store = new HiddenStore();
+  const inputs = new LayerInputs();
+  const [from, to] = options.progress ?? [0, 1];
+  try {
+    await embed(options, store);
+    let sources = variants.map(() => 0);
+    let moeLayer = 0;
+    for (const [index, layer] of model.layers.entries()) {
+      const k = layer.feedForward.kind === 'moe' ? variants.map((variant) => variant[moeLayer]!) : [];
+      moeLayer += layer.feedForward.kind === 'moe' ? 1 : 0;
+      const next = variants.map((_, variant) => firstLike(variant, sources, k));
+      for (const [at, batch] of batches.entries()) {
+        const done = (index * batches.length + at) / (model.layers.length * batches.length);
+        job.progress(from + (to - from) * done, `Layer ${index + 1} of ${model.layers.length}`);
+        const outputs = new Map<number, Float32Array>();
+        for (const variant of new Set(next)) {
+          const hidden = await store.read(key(sources[variant]!, at));
+          const result = await step(job, `layer ${index}`, layerDeadlineSeconds, async () => {
+            const session = await sessions.layer(index);
+            const wanted = [
+              layerNames.next as string,
+              ...(options.observe !== undefined && k.length > 0 ? [layerNames.moeInput, layerNames.moeOutput] : []),
+            ];
+            const shape = [batch.count, batch.time, model.hiddenSize];
+            const feeds = inputs.feeds(layer, batch.time, k[variant]);
+            return session.run({ ...feeds, [layerNames.hidden]: { type: 'float32', data: hidden, shape } }, wanted);
+          });
+          const values = floats(result, layerNames.next);
+          if (!allFinite(values)) {
+            await explainNonFinite(layer, index);
+          }
+          outputs.set(variant, values);
+          if (options.observe !== undefined && k.length > 0) {
+            const [input, output] = [floats(result, layerNames.moeInput), floats(result, layerNames.moeOutput)];
+            await options.observe({ layer: index, variant, batch: at, input, output });
+          }
+        }
+        for (const [variant, values] of outputs) {
+          await store.write(key(variant, at), values);
+        }
+      }
+      sources = next;
+    }
+    const final = sources;
+    return {
+      hidden: (variant, batch) => store.read(key(final[variant]!, batch)),
+      dispose: () => store.dispose(),
+    };
+  } catch (error) {
+    await store.dispose();
+    throw error;
+  }
+}
+
+function key(variant: number, batch: number): string {
+  return `${variant}-${batch}`;
+}
+
+/** The first variant that had the same hidden states before and runs this layer with the same k. */
+function firstLike(variant: number, sources: readonly number[], k: readonly number[]): number {
+  for (let earlier = 0; earlier < variant; earlier += 1) {
+    if (sources[earlier] === sources[variant] && k[earlier] === k[variant]) {
+      return earlier;
+    }
+  }
+  return variant;
+}
+
+async function embed({ model, runtime, batches, job }: LayerWalkOptions, store: HiddenStore): Promise<void> {
+  const session = await openSession(embeddingGraph(model), runtime);
+  try {
+    for (const [at, batch] of batches.entries()) {
+      const values = await step(job, 'embedding', layerDeadlineSeconds, async () => {
+        const ids = { type: 'int64', data: batch.ids, shape: [batch.count, batch.time] } as const;
+        return floats(await session.run({ [embeddingNames.ids]: ids }), embeddingNames.hidden);
+      });
+      if (!allFinite(values)) {
+        await explainNonFinite(model.embedding, -1);
+      }
+      await store.write(key(0, at), values);
+    }
+  } finally {
+    await session.dispose();
+  }
+}

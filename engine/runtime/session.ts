@@ -1,0 +1,118 @@
+import os from 'node:os';
+import path from 'node:path';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { TunerError } from '../protocol/errors';
+
+/** What sessions run on; one value for a whole engine process. */
+export interface RuntimeOptions {
+  /** ONNX Runtime's own provider name, for example `cpu` or `cuda`. */
+  readonly provider: string;
+  /** Threads inside one operator; 0 takes one per core. */
+  readonly threads: number;
+}
+
+/** A tensor that crosses the boundary: float32 or int64 values and a shape. */
+export type HostTensor =
+  | { readonly type: 'float32'; readonly data: Float32Array; readonly shape: readonly number[] }
+  | { readonly type: 'int64'; readonly data: BigInt64Array; readonly shape: readonly number[] };
+
+export type Feeds = Readonly<Record<string, HostTensor>>;
+export type Results = Readonly<Record<string, HostTensor>>;
+
+/** One loaded graph. Dispose it: sessions hold native memory and threads. */
+export interface RuntimeSession {
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  /** Runs the graph and returns only the outputs asked for. Blocks the thread until it is done. */
+  run(feeds: Feeds, outputs?: readonly string[]): Promise<Results>;
+  dispose(): Promise<void>;
+}
+
+/**
+ * Loads a graph whose weights are byte ranges of files below the root of the file system. Prepacking and constant
+ * folding are off, so weights stay memory-mapped and are converted only while the operator that needs them runs.
+ * @throws TunerError `runtimeFailed`, `outOfMemory`, `providerUnavailable`
+ */
+export async function openSession(model: Uint8Array, options: RuntimeOptions): Promise<RuntimeSession> {
+  const providers = options.provider === 'cpu' ? ['cpu'] : [options.provider, 'cpu'];
+  let session: InferenceSession;
+  try {
+    session = await InferenceSession.create(model, {
+      executionProviders: providers,
+      intraOpNumThreads: options.threads === 0 ? os.availableParallelism() : options.threads,
+      interOpNumThreads: 1,
+      executionMode: 'sequential',
+      graphOptimizationLevel: 'all',
+      logSeverityLevel: 3,
+      extra: {
+        session: {
+          model_external_initializers_file_folder_path: path.parse(process.cwd()).root,
+          disable_prepacking: '1',
+          intra_op: { allow_spinning: '0' },
+        },
+        optimization: { disable_specified_optimizers: 'ConstantFolding' },
+      },
+    });
+  } catch (error) {
+    throw runtimeError(error, 'The graph could not be loaded.');
+  }
+  return {
+    inputs: session.inputNames,
+    outputs: session.outputNames,
+    async run(feeds, outputs) {
+      const tensors = Object.fromEntries(
+        Object.entries(feeds).map(([name, value]) => [name, new Tensor(value.type, value.data as never, value.shape)]),
+      );
+      try {
+        const results = await session.run(tensors, outputs ?? session.outputNames);
+        return Object.fromEntries(Object.entries(results).map(([name, value]) => [name, toHost(name, value)]));
+      } catch (error) {
+        throw runtimeError(error, 'A graph failed while it ran.');
+      }
+    },
+    dispose: () => session.release(),
+  };
+}
+
+function toHost(name: string, value: Tensor): HostTensor {
+  if (value.type === 'float32') {
+    return { type: 'float32', data: value.data as Float32Array, shape: value.dims };
+  }
+  if (value.type === 'int64') {
+    return { type: 'int64', data: value.data as BigInt64Array, shape: value.dims };
+  }
+  throw new TunerError('runtimeFailed', `The graph output ${name} has the unexpected type ${value.type}.`);
+}
+
+/** The float32 values of an output. */
+export function floats(results: Results, name: string): Float32Array {
+  const value = results[name];
+  if (value?.type !== 'float32') {
+    throw new TunerError('runtimeFailed', `The graph gave no float output ${name}.`);
+  }
+  return value.data;
+}
+
+/** The int64 values of an output. */
+export function integers(results: Results, name: string): BigInt64Array {
+  const value = results[name];
+  if (value?.type !== 'int64') {
+    throw new TunerError('runtimeFailed', `The graph gave no integer output ${name}.`);
+  }
+  return value.data;
+}
+
+const outOfMemoryPattern = /out of memory|failed to allocate|bad_alloc|cudaErrorMemoryAllocation/i;
+
+function runtimeError(error: unknown, what: string): TunerError {
+  const reason = error instanceof Error ? error.message : String(error);
+  if (outOfMemoryPattern.test(reason)) {
+    return new TunerError(
+      'outOfMemory',
+      `There is not enough memory for this step. ${reason}`,
+      { wayOut: 'Close other programs, or use fewer samples or a smaller --length.' },
+      { cause: error },
+    );
+  }
+  return new TunerError('runtimeFailed', `${what} ${reason}`, {}, { cause: error });
+}

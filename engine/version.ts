@@ -1,0 +1,4 @@
+import packageManifest from '../package.json';
+
+/** Versions that reports and provenance name. */
+export const engineVersion: string = packageManifest.version;
