@@ -1,7 +1,7 @@
 import { Emitter, type CancellationToken, type Event } from 'vscode-jsonrpc/node';
 import type * as z from 'zod';
 import type { EngineState } from '../../engine/protocol/dashboard';
-import { cancelledError, TunerError } from '../../engine/protocol/errors';
+import { cancelledError, toTunerError, TunerError } from '../../engine/protocol/errors';
 import { engineRequests, type EngineRequests } from '../../engine/protocol/messages';
 import type { EngineSettings } from '../../engine/protocol/settings';
 import type { Log } from '../common/log';
@@ -127,6 +127,11 @@ export class EngineSupervisor {
     return result.data as EngineResult<Name>;
   }
 
+  /** Starts the engine where none runs, without a request. */
+  async start(): Promise<void> {
+    await this.ensureStarted();
+  }
+
   /** Ends the engine; unanswered requests are rejected. The next request starts a fresh one. */
   stop(): void {
     if (this.current !== undefined) {
@@ -163,17 +168,17 @@ export class EngineSupervisor {
         ? Promise.resolve(current)
         : new Promise<void>((resolve) => current.process.onDidExit(() => resolve())).then(() => this.ensureStarted());
     }
-    this.starting ??= this.start().finally(() => {
+    this.starting ??= this.startProcess().finally(() => {
       this.starting = undefined;
     });
     return this.starting;
   }
 
-  private async start(): Promise<RunningEngine> {
+  private async startProcess(): Promise<RunningEngine> {
     this.setStatus({ state: 'starting' });
     await this.backOff();
     const { log, client } = this.options;
-    const engine = this.spawn();
+    const engine = this.spawnOrFail();
     try {
       const version = await handshake(engine.process, client, this.options.settings(), this.limits.start);
       log.info(`Engine ${version} started, process ${engine.process.processId}, generation ${this.generation}.`);
@@ -194,6 +199,16 @@ export class EngineSupervisor {
     if (this.failedStarts > 0) {
       const seconds = Math.min(this.limits.startBackoff * 2 ** (this.failedStarts - 1), this.limits.startBackoffLimit);
       await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+    }
+  }
+
+  private spawnOrFail(): RunningEngine {
+    try {
+      return this.spawn();
+    } catch (error) {
+      const failure = toTunerError(error);
+      this.setStatus({ state: 'failed', message: failure.message });
+      throw failure;
     }
   }
 

@@ -1,0 +1,123 @@
+import * as vscode from 'vscode';
+import { debounce } from '../common/debounce';
+import { setContextKey } from '../common/contextKeys';
+import { folderOf } from '../common/documents';
+import type { CheckpointStore } from './checkpointStore';
+import { largestConfigCharacters, looksLikeMixtureOfExperts, readConfigFacts } from './configFacts';
+import { fileName } from './resultText';
+
+const excluded = '**/{node_modules,.git,.venv,__pycache__}/**';
+const mostConfigFiles = 500;
+const settleMilliseconds = 400;
+
+/** Files whose change makes what is known about a checkpoint out of date. */
+const checkpointFiles = '**/{config.json,*.safetensors,*.safetensors.index.json}';
+
+/** Finds the folders of the workspace whose `config.json` looks like a mixture of experts, and keeps up with changes. */
+export class CheckpointFinder implements vscode.Disposable {
+  private readonly subscriptions: vscode.Disposable[] = [];
+  private watchers: vscode.Disposable[] = [];
+  private readonly changedFolders = new Set<string>();
+  private readonly settled = debounce(() => void this.processChanges(), settleMilliseconds);
+
+  constructor(
+    private readonly store: CheckpointStore,
+    private readonly onFolderChanged: (folder: string) => void,
+  ) {
+    this.watch();
+    this.subscriptions.push(
+      vscode.workspace.onDidChangeWorkspaceFolders(({ removed }) => {
+        for (const folder of removed) {
+          this.forgetBelow(folder.uri.fsPath);
+        }
+        this.watch();
+        void this.search();
+      }),
+    );
+  }
+
+  /** Looks through all workspace folders. */
+  async search(): Promise<void> {
+    for (const folder of vscode.workspace.workspaceFolders ?? []) {
+      if (folder.uri.scheme === 'file') {
+        const pattern = new vscode.RelativePattern(folder, '**/config.json');
+        const files = await vscode.workspace.findFiles(pattern, excluded, mostConfigFiles);
+        await Promise.all(files.map((file) => this.check(file)));
+      }
+    }
+    setContextKey('moeTuner.searched', true);
+  }
+
+  dispose(): void {
+    this.settled.dispose();
+    for (const disposable of [...this.watchers, ...this.subscriptions]) {
+      disposable.dispose();
+    }
+  }
+
+  /** Adds the folder of a `config.json` to the store if it looks like a mixture of experts, else removes it. */
+  private async check(file: vscode.Uri): Promise<void> {
+    const folder = folderOf(file);
+    if (folder === undefined) {
+      return;
+    }
+    if (await this.looksLikeCheckpoint(file)) {
+      this.store.add({ folder, label: this.labelOf(file, folder) });
+    } else {
+      this.store.remove(folder);
+    }
+  }
+
+  private async looksLikeCheckpoint(file: vscode.Uri): Promise<boolean> {
+    try {
+      const { size } = await vscode.workspace.fs.stat(file);
+      if (size > largestConfigCharacters) {
+        return false;
+      }
+      const bytes = await vscode.workspace.fs.readFile(file);
+      return looksLikeMixtureOfExperts(readConfigFacts(new TextDecoder().decode(bytes)));
+    } catch {
+      // A file that vanished or cannot be read is no checkpoint; the watcher reports it when that changes.
+      return false;
+    }
+  }
+
+  private labelOf(file: vscode.Uri, folder: string): string {
+    const relative = vscode.workspace.asRelativePath(vscode.Uri.joinPath(file, '..'));
+    return relative === folder ? fileName(folder) : relative;
+  }
+
+  private watch(): void {
+    for (const watcher of this.watchers) {
+      watcher.dispose();
+    }
+    this.watchers = (vscode.workspace.workspaceFolders ?? [])
+      .filter(({ uri }) => uri.scheme === 'file')
+      .flatMap((folder) => {
+        const watcher = vscode.workspace.createFileSystemWatcher(new vscode.RelativePattern(folder, checkpointFiles));
+        const note = (file: vscode.Uri): void => {
+          this.changedFolders.add(vscode.Uri.joinPath(file, '..').fsPath);
+          this.settled();
+        };
+        return [watcher, watcher.onDidCreate(note), watcher.onDidChange(note), watcher.onDidDelete(note)];
+      });
+  }
+
+  private async processChanges(): Promise<void> {
+    const folders = [...this.changedFolders];
+    this.changedFolders.clear();
+    for (const folder of folders) {
+      await this.check(vscode.Uri.joinPath(vscode.Uri.file(folder), 'config.json'));
+      this.store.invalidate(folder);
+      this.onFolderChanged(folder);
+    }
+  }
+
+  private forgetBelow(root: string): void {
+    for (const { folder } of this.store.all()) {
+      if (folder === root || folder.startsWith(`${root}/`) || folder.startsWith(`${root}\\`)) {
+        this.store.remove(folder);
+      }
+    }
+  }
+}

@@ -1,0 +1,46 @@
+import { existsSync } from 'node:fs';
+import * as vscode from 'vscode';
+import type { EngineSettings } from '../engine/protocol/settings';
+import { TunerError } from '../engine/protocol/errors';
+import type { Log } from './common/log';
+import { localize } from './common/localize';
+import { readSetting } from './common/settings';
+import type { EngineLaunch } from './engine/engineProcess';
+import { EngineSupervisor } from './engine/supervisor';
+
+const bytesPerGigabyte = 1e9;
+
+function engineLaunch(context: vscode.ExtensionContext): EngineLaunch {
+  const script = vscode.Uri.joinPath(context.extensionUri, 'dist', 'engine.js').fsPath;
+  const nodePath = readSetting('moeTuner.engine.nodePath');
+  for (const file of [script, ...(nodePath === '' ? [] : [nodePath])]) {
+    if (!existsSync(file)) {
+      throw new TunerError('fileNotFound', localize('The engine cannot be started: this file does not exist.'), {
+        file,
+        wayOut: file === nodePath ? localize('Correct the setting "moeTuner.engine.nodePath".') : undefined,
+      });
+    }
+  }
+  return { script, nodePath: nodePath === '' ? undefined : nodePath };
+}
+
+function engineSettings(context: vscode.ExtensionContext): EngineSettings {
+  const directory = readSetting('moeTuner.cache.directory');
+  return {
+    provider: readSetting('moeTuner.provider'),
+    threads: readSetting('moeTuner.threads'),
+    cacheDirectory: directory === '' ? vscode.Uri.joinPath(context.globalStorageUri, 'cache').fsPath : directory,
+    cacheLimitBytes: readSetting('moeTuner.cache.limitGigabytes') * bytesPerGigabyte,
+  };
+}
+
+/** The supervisor of the bundled engine with this window's settings. Starts nothing. */
+export function createEngine(context: vscode.ExtensionContext, log: Log): EngineSupervisor {
+  const { version } = context.extension.packageJSON as { version: string };
+  return new EngineSupervisor({
+    launch: () => engineLaunch(context),
+    settings: () => engineSettings(context),
+    client: `vscode ${vscode.version}, moe-tuner ${version}`,
+    log,
+  });
+}

@@ -1,0 +1,38 @@
+import type * as vscode from 'vscode';
+import type { Services } from './commands/services';
+import type { CheckpointEntry } from './config/checkpointStore';
+import type { ConfigDecorations } from './config/configDecorations';
+import type { InlineResult } from './config/inlineResults';
+import type { EngineStatus } from './engine/supervisor';
+
+/** What the integration tests see of a running extension; exported in test mode only. */
+export interface TestApi {
+  readonly activationMilliseconds: number;
+  readonly engineStatus: () => EngineStatus;
+  readonly engineProcessId: () => number | undefined;
+  readonly checkpoints: () => readonly CheckpointEntry[];
+  readonly checkpoint: (folder: string) => CheckpointEntry | undefined;
+  /** Progress of the running job, from 0 to 1; undefined when none runs. */
+  readonly jobFraction: () => number | undefined;
+  /** Message of the error the last job ended with. */
+  readonly lastError: () => string | undefined;
+  readonly inlineResults: (document: vscode.TextDocument) => readonly InlineResult[];
+}
+
+/** Builds the view of the extension that tests have. */
+export function testApi(
+  { engine, jobs, store }: Services,
+  decorations: ConfigDecorations,
+  activationMilliseconds: number,
+): TestApi {
+  return {
+    activationMilliseconds,
+    engineStatus: () => engine.status,
+    engineProcessId: () => engine.processId,
+    checkpoints: () => store.all(),
+    checkpoint: (folder) => store.get(folder),
+    jobFraction: () => jobs.current?.fraction,
+    lastError: () => jobs.lastError?.message,
+    inlineResults: (document) => decorations.resultsOf(document),
+  };
+}
