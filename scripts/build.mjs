@@ -104,16 +104,20 @@ function plan(options) {
     }));
 }
 
-/** @param {BuildOptions} [options] */
+/**
+ * @param {BuildOptions} [options]
+ * @returns {Promise<string[]>} Every source file that went into a bundle, relative to the root.
+ */
 export async function build(options = {}) {
   const outdir = options.outdir ?? join(root, 'dist');
   // Bundles of deleted tests must not run again.
   rmSync(join(outdir, 'test'), { recursive: true, force: true });
-  await Promise.all(plan(options).map(({ settings }) => bundle(settings)));
+  const results = await Promise.all(plan(options).map(({ settings }) => bundle({ ...settings, metafile: true })));
   const cli = join(outdir, 'cli.js');
   if (existsSync(cli)) {
     chmodSync(cli, 0o755);
   }
+  return results.flatMap(({ metafile }) => Object.keys(metafile.inputs));
 }
 
 /** Rebuilds on every change; the two lines frame a rebuild for the problem matcher of .vscode/tasks.json. */

@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { build } from './build.mjs';
+import { thirdPartyNotices } from './support/notices.mjs';
 import { root } from './support/paths.mjs';
 import { mustRun } from './support/run.mjs';
 import { readZip } from './support/zip.mjs';
@@ -62,7 +63,8 @@ export async function packageExtension(platform, folder = root) {
       cpSync(join(root, each), join(stage, each), { recursive: true, dereference: true });
     }
     stageRuntime(stage, platform, natives);
-    await build({ outdir: join(stage, 'dist'), production: true, strict: true, tests: false });
+    const inputs = await build({ outdir: join(stage, 'dist'), production: true, strict: true, tests: false });
+    writeFileSync(join(stage, 'THIRD_PARTY_NOTICES.txt'), thirdPartyNotices(inputs, runtimePackages));
     mkdirSync(folder, { recursive: true });
     const vsix = join(folder, `${name}-${platform}-${version}.vsix`);
     const vsce = join(root, 'node_modules', '@vscode', 'vsce', 'vsce');

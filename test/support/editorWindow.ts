@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser, FrameLocator, Locator, Page } from 'playwright-core';
@@ -8,6 +8,8 @@ import { sample, testResults } from '../../scripts/support/paths.mjs';
 
 /** Waits are generous: a workbench on a busy machine takes several times as long as on an idle one. */
 export const patience = 45_000;
+
+const extensionId = 'moe-tuner.moe-tuner';
 
 export interface EditorWindowOptions {
   readonly vsix: string;
@@ -26,6 +28,7 @@ export class EditorWindow {
     /** Process group of the server, its extension hosts and engines. */
     readonly processGroup: number,
     private readonly name: string,
+    private readonly settingsFile: string,
     private readonly close: () => Promise<void>,
   ) {}
 
@@ -52,7 +55,8 @@ export class EditorWindow {
       page.setDefaultTimeout(patience);
       await page.goto(server.address(workspace));
       await page.locator('.explorer-folders-view .monaco-list-row').first().waitFor();
-      return new EditorWindow(page, workspace, server.processId, options.name, close);
+      const settings = join(server.userData, 'User', 'settings.json');
+      return new EditorWindow(page, workspace, server.processId, options.name, settings, close);
     } catch (error) {
       await close();
       throw error;
@@ -98,12 +102,75 @@ export class EditorWindow {
     return this.page.locator('.notification-list-item-message').filter({ hasText: text });
   }
 
-  /** Content of a webview view of the extension: two nested frames. */
-  webviewView(extensionId: string): FrameLocator {
-    return this.page
-      .locator(`iframe.webview.ready[src*="extensionId=${extensionId}"][src*="purpose=webviewView"]`)
-      .contentFrame()
-      .locator('iframe#active-frame')
-      .contentFrame();
+  /** Chooses an entry of the open quick pick. */
+  async pick(text: RegExp): Promise<void> {
+    const entry = this.page.locator('.quick-input-list .monaco-list-row').filter({ hasText: text });
+    await entry.first().click();
   }
+
+  /** Chooses an entry of the open quick pick with the keyboard alone. */
+  async choose(text: string): Promise<void> {
+    await this.page.locator('.quick-input-list .monaco-list-row', { hasText: text }).first().waitFor();
+    await this.page.keyboard.type(text);
+    await this.page.locator('.quick-input-list .monaco-list-row.focused', { hasText: text }).waitFor();
+    await this.page.keyboard.press('Enter');
+  }
+
+  /** Ticks one entry of the open list with many choices, with the keyboard alone. */
+  async tick(text: string): Promise<void> {
+    const entry = this.page.locator('.quick-input-list .monaco-list-row', { hasText: text }).first();
+    await entry.waitFor();
+    await this.page.keyboard.type(text);
+    await this.page.locator('.quick-input-list .monaco-list-row.focused', { hasText: text }).waitFor();
+    // From the input over the box that ticks all to the list.
+    for (let presses = 0; presses < 5 && !(await this.listHasFocus()); presses++) {
+      await this.page.keyboard.press('Tab');
+    }
+    await this.page.keyboard.press('Space');
+    await entry.locator('input[type=checkbox]:checked').waitFor();
+  }
+
+  private listHasFocus(): Promise<boolean> {
+    return this.page.evaluate<boolean>("document.activeElement.closest('.quick-input-list .monaco-list') !== null");
+  }
+
+  /** Types an answer into the open input box. */
+  async type(text: string): Promise<void> {
+    await this.page.locator('.quick-input-widget:not(:has(.quick-input-list .monaco-list-row)) input.input').waitFor();
+    await this.page.keyboard.type(text);
+    await this.page.keyboard.press('Enter');
+  }
+
+  /** Texts that decorations show at the end of lines of the active editor. */
+  async inlineTexts(): Promise<string[]> {
+    return this.page.evaluate<string[]>(`
+      [...document.querySelectorAll('.monaco-editor .view-line span span')]
+        .map((part) => getComputedStyle(part, '::after').content)
+        .filter((content) => content !== 'none' && content !== 'normal')
+        .map((content) => content.replace(/^"|"$/g, '').replaceAll('\u00a0', ' '))`);
+  }
+
+  /** Changes one user setting, as a person does in settings.json. */
+  changeSetting(name: string, value: unknown): void {
+    const settings = JSON.parse(readFileSync(this.settingsFile, 'utf8')) as Record<string, unknown>;
+    writeFileSync(this.settingsFile, JSON.stringify({ ...settings, [name]: value }));
+  }
+
+  /** Content of the extension's webview in the side bar: two nested frames. */
+  get webviewView(): FrameLocator {
+    return innerFrame(
+      this.page.locator(`iframe.webview.ready[src*="extensionId=${extensionId}"][src*="purpose=webviewView"]`),
+    );
+  }
+
+  /** Content of the extension's webview in an editor tab. */
+  get webviewPanel(): FrameLocator {
+    return innerFrame(
+      this.page.locator(`iframe.webview.ready[src*="extensionId=${extensionId}"]:not([src*="purpose=webviewView"])`),
+    );
+  }
+}
+
+function innerFrame(outer: Locator): FrameLocator {
+  return outer.contentFrame().locator('iframe#active-frame').contentFrame();
 }
