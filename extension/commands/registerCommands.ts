@@ -2,11 +2,11 @@ import * as vscode from 'vscode';
 import { commands, type CommandId } from '../common/commandIds';
 import { localize } from '../common/localize';
 import { showError } from '../common/showError';
-import { evaluateCheckpoint, evaluatePlan, type EvaluateOptions } from './evaluate';
+import { evaluateCheckpoint, evaluatePlan } from './evaluate';
 import { clearCache, copyDiagnostics, restartEngine, showDoctor } from './engineReports';
-import { findBudgets, type BudgetOptions } from './findBudgets';
+import { findBudgets } from './findBudgets';
 import { openSample, type SampleTarget } from './openSample';
-import { profileSensitivity, type ProfileOptions } from './profile';
+import { profileSensitivity } from './profile';
 import { isCheckpointNode } from '../views/checkpointNodes';
 import type { Services } from './services';
 
@@ -19,9 +19,9 @@ export interface DashboardPlaces {
 }
 
 /** Options that a person, a keybinding or a test may pass; the engine validates what they hold. */
-function optionsOf<Options extends object>(value: unknown): Options | undefined {
+function optionsOf(value: unknown): object | undefined {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof vscode.Uri)
-    ? (value as Options)
+    ? value
     : undefined;
 }
 
@@ -56,13 +56,10 @@ function handlers(services: Services, dashboard: DashboardPlaces): Record<Comman
     }
   };
   return {
-    'moeTuner.profile': (argument, options) =>
-      profileSensitivity(services, argument, optionsOf<ProfileOptions>(options)),
-    'moeTuner.findBudgets': (argument, options) => findBudgets(services, argument, optionsOf<BudgetOptions>(options)),
-    'moeTuner.evaluate': (argument, options) =>
-      evaluateCheckpoint(services, argument, optionsOf<EvaluateOptions>(options)),
-    'moeTuner.evaluatePlan': (argument, options) =>
-      evaluatePlan(services, argument, optionsOf<EvaluateOptions>(options)),
+    'moeTuner.profile': (argument, options) => profileSensitivity(services, argument, optionsOf(options)),
+    'moeTuner.findBudgets': (argument, options) => findBudgets(services, argument, optionsOf(options)),
+    'moeTuner.evaluate': (argument, options) => evaluateCheckpoint(services, argument, optionsOf(options)),
+    'moeTuner.evaluatePlan': (argument, options) => evaluatePlan(services, argument, optionsOf(options)),
     'moeTuner.openSample': (target) => openSample(services, target as SampleTarget | undefined),
     'moeTuner.openDashboard': (argument) => {
       select(argument);

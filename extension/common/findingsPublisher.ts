@@ -2,6 +2,7 @@ import * as vscode from 'vscode';
 import { debounce } from './debounce';
 import { rangeOf } from './documents';
 import type { Finding, FindingSeverity } from './findings';
+import { disposeAll, type Subscription } from './subscription';
 
 const source = 'MoE Tuner';
 const typingMilliseconds = 200;
@@ -22,11 +23,11 @@ export interface FindingsSource {
 export class FindingsPublisher implements vscode.CodeActionProvider, vscode.Disposable {
   private readonly collection = vscode.languages.createDiagnosticCollection('moe-tuner');
   private readonly publishAll = debounce(() => this.publish(), typingMilliseconds);
-  private readonly subscriptions: vscode.Disposable[];
+  private readonly subscriptions: readonly Subscription[];
 
   constructor(
     private readonly sources: readonly FindingsSource[],
-    onDidChange: (listener: () => void) => vscode.Disposable,
+    onDidChange: (listener: () => void) => Subscription,
   ) {
     const kinds = { providedCodeActionKinds: [vscode.CodeActionKind.QuickFix] };
     this.subscriptions = [
@@ -56,9 +57,7 @@ export class FindingsPublisher implements vscode.CodeActionProvider, vscode.Disp
   }
 
   dispose(): void {
-    for (const subscription of this.subscriptions) {
-      subscription.dispose();
-    }
+    disposeAll(this.subscriptions);
   }
 
   private findingsOf(document: vscode.TextDocument): readonly Finding[] {

@@ -5,6 +5,7 @@ import { folderOf } from '../common/documents';
 import type { CheckpointStore } from './checkpointStore';
 import { largestConfigCharacters, looksLikeMixtureOfExperts, readConfigFacts } from './configFacts';
 import { fileName } from './resultText';
+import { disposeAll, type Subscription } from '../common/subscription';
 
 const excluded = '**/{node_modules,.git,.venv,__pycache__}/**';
 const mostConfigFiles = 500;
@@ -15,7 +16,7 @@ const checkpointFiles = '**/{config.json,*.safetensors,*.safetensors.index.json}
 
 /** Finds the folders of the workspace whose `config.json` looks like a mixture of experts, and keeps up with changes. */
 export class CheckpointFinder implements vscode.Disposable {
-  private readonly subscriptions: vscode.Disposable[] = [];
+  private readonly subscriptions: Subscription[] = [];
   private watchers: vscode.Disposable[] = [];
   private readonly changedFolders = new Set<string>();
   private readonly settled = debounce(() => void this.processChanges(), settleMilliseconds);
@@ -50,9 +51,7 @@ export class CheckpointFinder implements vscode.Disposable {
 
   dispose(): void {
     this.settled.dispose();
-    for (const disposable of [...this.watchers, ...this.subscriptions]) {
-      disposable.dispose();
-    }
+    disposeAll([...this.watchers, ...this.subscriptions]);
   }
 
   /** Adds the folder of a `config.json` to the store if it looks like a mixture of experts, else removes it. */
@@ -88,9 +87,7 @@ export class CheckpointFinder implements vscode.Disposable {
   }
 
   private watch(): void {
-    for (const watcher of this.watchers) {
-      watcher.dispose();
-    }
+    disposeAll(this.watchers);
     this.watchers = (vscode.workspace.workspaceFolders ?? [])
       .filter(({ uri }) => uri.scheme === 'file')
       .flatMap((folder) => {

@@ -4,6 +4,7 @@ import { debounce } from '../common/debounce';
 import type { CheckpointStore } from './checkpointStore';
 import { readConfigFacts } from './configFacts';
 import { inlineResults, type InlineResult } from './inlineResults';
+import { disposeAll, type Subscription } from '../common/subscription';
 
 const typingMilliseconds = 150;
 const gap = '0 0 0 2em';
@@ -20,7 +21,7 @@ export class ConfigDecorations implements vscode.Disposable {
   private readonly fresh = decorationType('moeTuner.inlineResultForeground');
   private readonly stale = decorationType('moeTuner.staleResultForeground');
   private readonly redraw = debounce(() => this.drawAll(), typingMilliseconds);
-  private readonly subscriptions: vscode.Disposable[];
+  private readonly subscriptions: readonly Subscription[];
 
   constructor(private readonly store: CheckpointStore) {
     this.subscriptions = [
@@ -48,9 +49,7 @@ export class ConfigDecorations implements vscode.Disposable {
   }
 
   dispose(): void {
-    for (const subscription of this.subscriptions) {
-      subscription.dispose();
-    }
+    disposeAll(this.subscriptions);
   }
 
   private drawAll(): void {

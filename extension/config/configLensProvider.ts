@@ -4,12 +4,13 @@ import { readSetting } from '../common/settings';
 import type { CheckpointStore } from './checkpointStore';
 import { readConfigFacts } from './configFacts';
 import { configLenses } from './configLenses';
+import { disposeAll, type Subscription } from '../common/subscription';
 
 /** Lenses on the lines of `config.json` that hold the active experts, the experts and the dtype. */
 export class ConfigLensProvider implements vscode.CodeLensProvider, vscode.Disposable {
   private readonly changeEmitter = new vscode.EventEmitter<void>();
   readonly onDidChangeCodeLenses = this.changeEmitter.event;
-  private readonly subscriptions: vscode.Disposable[];
+  private readonly subscriptions: readonly Subscription[];
 
   constructor(private readonly store: CheckpointStore) {
     this.subscriptions = [
@@ -43,8 +44,6 @@ export class ConfigLensProvider implements vscode.CodeLensProvider, vscode.Dispo
   }
 
   dispose(): void {
-    for (const subscription of this.subscriptions) {
-      subscription.dispose();
-    }
+    disposeAll(this.subscriptions);
   }
 }

@@ -3,13 +3,14 @@ import { folderOf, isConfigFile, isPlanFile } from '../common/documents';
 import type { CheckpointStore } from './checkpointStore';
 import { looksLikeMixtureOfExperts, readConfigFacts } from './configFacts';
 import { fileName } from './resultText';
+import { disposeAll, type Subscription } from '../common/subscription';
 
 /**
  * Has the engine read a checkpoint's headers when a person looks at something that needs them: its `config.json`, a
  * plan file, or one of the views. Nothing is started otherwise, and nothing at all in Restricted Mode.
  */
 export class InspectOnDemand implements vscode.Disposable {
-  private readonly subscriptions: vscode.Disposable[];
+  private readonly subscriptions: readonly Subscription[];
   private readonly views = new Set<string>();
 
   constructor(private readonly store: CheckpointStore) {
@@ -57,9 +58,7 @@ export class InspectOnDemand implements vscode.Disposable {
   }
 
   dispose(): void {
-    for (const subscription of this.subscriptions) {
-      subscription.dispose();
-    }
+    disposeAll(this.subscriptions);
   }
 
   private documentShown(document: vscode.TextDocument): void {

@@ -11,12 +11,13 @@ import { matchPlan, type PlanMatch } from './planCheckpoint';
 import { planFindings } from './planFindings';
 import { planEntryMarkdown } from './planHoverText';
 import { readPlanText, type PlanText } from './planText';
+import { disposeAll, type Subscription } from '../common/subscription';
 
 /** Lenses, hovers and problems of `*.moeplan.json` documents. */
 export class PlanFeatures implements vscode.CodeLensProvider, vscode.HoverProvider, vscode.Disposable {
   private readonly changeEmitter = new vscode.EventEmitter<void>();
   readonly onDidChangeCodeLenses = this.changeEmitter.event;
-  private readonly subscriptions: vscode.Disposable[];
+  private readonly subscriptions: readonly Subscription[];
 
   constructor(private readonly store: CheckpointStore) {
     this.subscriptions = [
@@ -80,9 +81,7 @@ export class PlanFeatures implements vscode.CodeLensProvider, vscode.HoverProvid
   }
 
   dispose(): void {
-    for (const subscription of this.subscriptions) {
-      subscription.dispose();
-    }
+    disposeAll(this.subscriptions);
   }
 
   private totalTitle({ plan, activeExpertsEntries }: PlanText): string {

@@ -3,6 +3,7 @@ import type { CommandId } from '../common/commandIds';
 import { setContextKey } from '../common/contextKeys';
 import type { CheckpointStore } from '../config/checkpointStore';
 import { checkpointNode, type CheckpointNode } from './checkpointNodes';
+import { disposeAll, type Subscription } from '../common/subscription';
 
 export const checkpointTreeId = 'moeTuner.checkpoints';
 
@@ -10,7 +11,7 @@ export const checkpointTreeId = 'moeTuner.checkpoints';
 export class CheckpointTree implements vscode.TreeDataProvider<CheckpointNode>, vscode.Disposable {
   private readonly changeEmitter = new vscode.EventEmitter<void>();
   readonly onDidChangeTreeData = this.changeEmitter.event;
-  private readonly subscriptions: vscode.Disposable[];
+  private readonly subscriptions: readonly Subscription[];
 
   constructor(
     private readonly store: CheckpointStore,
@@ -58,9 +59,7 @@ export class CheckpointTree implements vscode.TreeDataProvider<CheckpointNode>, 
   }
 
   dispose(): void {
-    for (const subscription of this.subscriptions) {
-      subscription.dispose();
-    }
+    disposeAll(this.subscriptions);
   }
 
   private refresh(): void {

@@ -11,6 +11,7 @@ import type { CommandId } from '../common/commandIds';
 import { debounce } from '../common/debounce';
 import type { Log } from '../common/log';
 import { dashboardHtml } from './dashboardHtml';
+import { disposeAll, type Subscription } from '../common/subscription';
 
 /** What the dashboard shows and what it can ask for. */
 export interface DashboardBackend {
@@ -20,7 +21,7 @@ export interface DashboardBackend {
   readonly select: (folder: string) => void;
   readonly pickBudget: (folder: string, total: number) => Promise<void>;
   readonly openCheckpoint: () => Promise<void>;
-  readonly onDidChange: (listener: () => void) => vscode.Disposable;
+  readonly onDidChange: (listener: () => void) => Subscription;
   readonly log: Log;
 }
 
@@ -48,7 +49,7 @@ export function dashboardRoots(extensionUri: vscode.Uri): vscode.Uri[] {
 export class DashboardHost implements vscode.Disposable {
   private ready = false;
   private readonly post = debounce(() => this.postNow(), settleMilliseconds);
-  private readonly subscriptions: vscode.Disposable[];
+  private readonly subscriptions: readonly Subscription[];
 
   constructor(
     private readonly webview: vscode.Webview,
@@ -74,9 +75,7 @@ export class DashboardHost implements vscode.Disposable {
   }
 
   dispose(): void {
-    for (const subscription of this.subscriptions) {
-      subscription.dispose();
-    }
+    disposeAll(this.subscriptions);
   }
 
   private postNow(): void {

@@ -1,13 +1,14 @@
 import * as vscode from 'vscode';
 import { localize } from '../common/localize';
 import { DashboardHost, dashboardRoots, type DashboardBackend } from './dashboardHost';
+import { disposeAll, type Subscription } from '../common/subscription';
 
 export const dashboardViewId = 'moeTuner.dashboard';
 export const dashboardPanelType = 'moeTuner.dashboardPanel';
 
 /** The dashboard in its two places: the side panel and an editor tab that survives a reload of the window. */
 export class DashboardViews implements vscode.WebviewViewProvider, vscode.WebviewPanelSerializer, vscode.Disposable {
-  private readonly subscriptions: vscode.Disposable[];
+  private readonly subscriptions: readonly Subscription[];
   private panel: vscode.WebviewPanel | undefined;
 
   constructor(
@@ -54,9 +55,7 @@ export class DashboardViews implements vscode.WebviewViewProvider, vscode.Webvie
   }
 
   dispose(): void {
-    for (const subscription of this.subscriptions) {
-      subscription.dispose();
-    }
+    disposeAll(this.subscriptions);
     this.panel?.dispose();
   }
 

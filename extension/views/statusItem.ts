@@ -6,6 +6,7 @@ import type { ProviderInUse } from '../common/providerInUse';
 import { readSetting } from '../common/settings';
 import type { JobRunner } from '../commands/jobRunner';
 import type { EngineSupervisor } from '../engine/supervisor';
+import { disposeAll, type Subscription } from '../common/subscription';
 
 const icons: Readonly<Record<EngineState, string>> = {
   stopped: '$(circle-outline)',
@@ -36,7 +37,7 @@ export class StatusItem implements vscode.Disposable {
     vscode.StatusBarAlignment.Left,
     leftOfEditorStatus,
   );
-  private readonly subscriptions: { dispose(): void }[];
+  private readonly subscriptions: readonly Subscription[];
 
   constructor(
     private readonly engine: EngineSupervisor,
@@ -61,9 +62,7 @@ export class StatusItem implements vscode.Disposable {
   }
 
   dispose(): void {
-    for (const subscription of this.subscriptions) {
-      subscription.dispose();
-    }
+    disposeAll(this.subscriptions);
   }
 
   private update(): void {
