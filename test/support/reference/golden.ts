@@ -22,8 +22,13 @@ export interface Golden {
   readonly tensor: (name: string) => Tensor;
 }
 
+/** The captures of one family that is kept with the tests. */
 export function readGolden(family: string): Golden {
-  const folder = join(goldenFamiliesFolder, family);
+  return readGoldenFolder(join(goldenFamiliesFolder, family));
+}
+
+/** The captures beside the checkpoint of any folder. */
+export function readGoldenFolder(folder: string): Golden {
   const description = goldenSchema.parse(JSON.parse(readFileSync(join(folder, 'golden.json'), 'utf8')));
   const tensors = readTensorFile(join(folder, 'golden.safetensors'));
   const tensor = (name: string): Tensor => {

@@ -4,7 +4,7 @@ import { scaled, sigmoid, softmax } from './linear';
 export interface Routing {
   readonly experts: readonly number[];
   readonly weights: readonly number[];
-  /** Choice score of the weakest chosen expert minus that of the strongest rejected one (∞ when none is rejected). */
+  /** How far the nearest decision was from going the other way, in units of the score that was compared. */
   readonly margin: number;
 }
 
@@ -91,18 +91,21 @@ export function sparseMixerRouter(epsilon: number): Router {
     const experts: number[] = [];
     const weights: number[] = [];
     let remaining = logits;
+    let margin = best(logits, 2).margin;
     for (let round = 0; round < 2; round += 1) {
       const largest = Math.max(...remaining);
       const expert = remaining.indexOf(largest);
       const kept = remaining.map((value, index) => {
         const factor = Math.max(Math.abs(logits[index]!), largest);
-        return (largest - logits[index]!) / factor > 2 * epsilon ? -Infinity : value;
+        const distance = (largest - logits[index]!) / factor;
+        margin = Math.min(margin, Math.abs(distance - 2 * epsilon));
+        return distance > 2 * epsilon ? -Infinity : value;
       });
       experts.push(expert);
       weights.push(softmax(kept)[expert]!);
       remaining = remaining.map((value, index) => (index === expert ? -Infinity : value));
     }
-    return { experts, weights, margin: best(logits, 2).margin };
+    return { experts, weights, margin };
   };
 }
 
