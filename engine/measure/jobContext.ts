@@ -13,8 +13,8 @@ export interface JobContext {
 }
 
 /**
- * Runs one short step of a job. Pending messages (cancellation, other requests) are handled before it starts, since
- * native runs block the event loop; the deadline is announced so that a supervisor can end a step that hangs.
+ * Runs one short step of a job. Its deadline is announced first, so that a supervisor can end a step that hangs; then
+ * pending messages (cancellation, other requests) are handled, since the native run blocks the event loop.
  * @throws TunerError `cancelled` when the job was cancelled before the step began
  */
 export async function step<Result>(
@@ -23,12 +23,12 @@ export async function step<Result>(
   deadlineSeconds: number,
   run: () => Promise<Result>,
 ): Promise<Result> {
-  await new Promise<void>((resolve) => setImmediate(resolve));
-  if (job.signal.aborted) {
-    throw cancelledError();
-  }
   job.stepStarted(label, deadlineSeconds);
   try {
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    if (job.signal.aborted) {
+      throw cancelledError();
+    }
     return await run();
   } finally {
     job.stepEnded();

@@ -1,0 +1,139 @@
+import { Command, Option } from 'commander';
+import { budget } from '../jobs/budget';
+import { doctor } from '../jobs/doctor';
+import { evaluate } from '../jobs/evaluate';
+import { forward } from '../jobs/forward';
+import { inspect } from '../jobs/inspect';
+import { moe } from '../jobs/moe';
+import { profile } from '../jobs/profile';
+import { budgetParamsSchema, objectiveNames, solverNames } from '../protocol/budget';
+import { providerNames } from '../protocol/doctor';
+import { defaultWindowLength, evaluateParamsSchema } from '../protocol/evaluation';
+import { defaultProfileSamples, profileInputs, profileParamsSchema } from '../protocol/sensitivity';
+import { engineVersion } from '../version';
+import { activeExpertsList, nonNegativeInteger, positiveInteger, positiveNumber } from './optionValues';
+import { renderBudget, renderDoctor, renderEvaluation, renderProfile, renderSummary } from './render';
+import { runCommand, type CommonOptions } from './session';
+import { significant } from './table';
+
+interface BlockOptions extends CommonOptions {
+  readonly layer: number;
+  readonly input: string;
+  readonly out: string;
+  readonly activeExperts?: number;
+}
+
+interface ForwardOptions extends CommonOptions {
+  readonly ids: string;
+  readonly out: string;
+  readonly plan?: string;
+  readonly activeExperts?: number | number[];
+  readonly moeIo?: boolean;
+}
+
+/** The command line of the engine: one entry per use case, exactly as the contract spells them. */
+export function createProgram(programDirectory: string): Command {
+  const program = new Command('moe-tuner')
+    .description('Measure and tune mixture-of-experts checkpoints: budgets, quality, speed.')
+    .version(engineVersion)
+    .showHelpAfterError('Run with --help for the options.');
+  const command = (usage: string, description: string) =>
+    program
+      .command(usage)
+      .description(description)
+      .addOption(new Option('--provider <name>', 'execution provider').choices([...providerNames]).default('auto'))
+      .option('--threads <n>', 'threads of one operator; 0 takes one per core', nonNegativeInteger, 0)
+      .option('--cache <folder>', 'folder of cached measurements (default: MOE_TUNER_CACHE or the user cache)')
+      .option('--json', 'print one JSON document and nothing else on standard output');
+
+  command('doctor', 'probe the execution providers and say which is used and why').action(
+    (options: CommonOptions) => runCommand(options, programDirectory, doctor, renderDoctor),
+  );
+
+  command('inspect <checkpoint>', 'read the headers of a checkpoint').action(
+    (checkpoint: string, options: CommonOptions) =>
+      runCommand(options, programDirectory, () => inspect(checkpoint), renderSummary),
+  );
+
+  command('moe <checkpoint>', 'run one MoE block on tensor x of a safetensors file')
+    .requiredOption('--layer <index>', 'decoder layer', nonNegativeInteger)
+    .requiredOption('--input <file>', 'safetensors file with x [..., hidden]')
+    .requiredOption('--out <file>', 'safetensors file to write y to')
+    .option('--active-experts <k>', 'active experts per token', positiveInteger)
+    .action((checkpoint: string, options: BlockOptions) =>
+      runCommand(
+        options,
+        programDirectory,
+        (services, job) => moe({ checkpoint, ...options }, services, job),
+        ({ layer, tokens, activeExperts, seconds }) =>
+          `layer ${layer}: ${tokens} tokens, ${activeExperts} active experts, ${significant(seconds)} s`,
+      ),
+    );
+
+  command('forward <checkpoint>', 'run the whole model on token ids and write its logits')
+    .requiredOption('--ids <file>', 'JSON file with [[id, …], …]')
+    .requiredOption('--out <file>', 'safetensors file to write')
+    .option('--plan <file>', 'plan whose decisions are applied')
+    .option('--active-experts <list>', 'one number, or one per MoE layer separated by commas', activeExpertsList)
+    .option('--moe-io', 'also write inputs and outputs of every MoE block')
+    .action((checkpoint: string, options: ForwardOptions) =>
+      runCommand(
+        options,
+        programDirectory,
+        (services, job) => forward({ checkpoint, ...options, moeIo: options.moeIo ?? false }, services, job),
+        ({ tokens, seconds, provider }) => `${tokens} tokens in ${significant(seconds)} s on ${provider}`,
+      ),
+    );
+
+  command('profile <checkpoint>', 'measure how sensitive each MoE layer is to fewer active experts')
+    .addOption(new Option('--input <kind>', 'probe inputs').choices([...profileInputs]).default('gaussian'))
+    .option('--text <files...>', 'text for calibration inputs')
+    .option('--samples <n>', 'probe tokens per layer', positiveInteger, defaultProfileSamples)
+    .option('--seed <n>', 'seed of the probe inputs', nonNegativeInteger, 0)
+    .action((checkpoint: string, options: CommonOptions) =>
+      runCommand(
+        options,
+        programDirectory,
+        (services, job) => profile(profileParamsSchema.parse({ checkpoint, ...options }), services, job),
+        renderProfile,
+      ),
+    );
+
+  command('budget <checkpoint>', 'choose active experts per layer and write a plan')
+    .option('--average <k>', 'average active experts per MoE layer', positiveNumber)
+    .option('--total <n>', 'active experts summed over the MoE layers', positiveInteger)
+    .option('--front', 'show every total')
+    .addOption(new Option('--objective <name>', 'what is minimised').choices([...objectiveNames]).default('lexi'))
+    .addOption(new Option('--solver <name>', 'how it is minimised').choices([...solverNames]).default('exact'))
+    .option('--minimum-active <k>', 'fewest active experts of any layer', positiveInteger, 1)
+    .option('--samples <n>', 'probe tokens per layer', positiveInteger)
+    .option('--seed <n>', 'seed of probes and searches', nonNegativeInteger, 0)
+    .option('--out <file>', 'plan file to create or update')
+    .action((checkpoint: string, options: CommonOptions & { front?: boolean }) =>
+      runCommand(
+        options,
+        programDirectory,
+        (services, job) => budget(budgetParamsSchema.parse({ checkpoint, ...options }), services, job),
+        (result) => renderBudget(result, options.front === true),
+      ),
+    );
+
+  command('evaluate <checkpoint>', 'measure quality, and a plan against the baseline')
+    .option('--plan <file>', 'plan to compare with the baseline')
+    .option('--active-experts <list>', 'one number, or one per MoE layer separated by commas', activeExpertsList)
+    .option('--text <files...>', 'texts: .txt, .jsonl with "text", or .json with named lists')
+    .option('--tasks <files...>', 'tasks: .jsonl with task, prompt and answer')
+    .option('--length <n>', 'tokens of a window', positiveInteger, defaultWindowLength)
+    .option('--windows <n>', 'windows of each dataset', positiveInteger)
+    .option('--per-document', 'every text is a window of its own')
+    .action((checkpoint: string, options: CommonOptions) =>
+      runCommand(
+        options,
+        programDirectory,
+        (services, job) => evaluate(evaluateParamsSchema.parse({ checkpoint, ...options }), services, job),
+        renderEvaluation,
+      ),
+    );
+
+  return program;
+}

@@ -1,0 +1,20 @@
+import path from 'node:path';
+import type { EngineSettings } from '../protocol/settings';
+import { ProviderSelector } from '../runtime/providerSelection';
+import { runtimeVersion } from '../runtime/runtimeVersion';
+import { ResultCache, type CacheWarning } from './resultCache';
+import type { EngineServices } from './services';
+
+/** Wires up what jobs need. `programDirectory` is the folder of the running bundle, which holds `probe.js` too. */
+export function createServices(settings: EngineSettings, programDirectory: string, warn: CacheWarning): EngineServices {
+  return {
+    settings,
+    cache: new ResultCache(settings.cacheDirectory, settings.cacheLimitBytes, warn),
+    providers: new ProviderSelector({
+      programDirectory,
+      threads: settings.threads,
+      memory: path.join(settings.cacheDirectory, 'providers.json'),
+      runtimeVersion: runtimeVersion(),
+    }),
+  };
+}

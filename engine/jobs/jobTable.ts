@@ -1,0 +1,37 @@
+import type { z } from 'zod';
+import type { JobContext } from '../measure/jobContext';
+import type { EngineRequests } from '../protocol/messages';
+import { budget } from './budget';
+import { doctor } from './doctor';
+import { evaluate } from './evaluate';
+import { history } from './history';
+import { inspect } from './inspect';
+import { profile } from './profile';
+import type { EngineServices } from './services';
+
+/** Requests that a job answers; the handshake is the server's own. */
+export type JobName = Exclude<keyof EngineRequests, 'initialize'>;
+
+interface JobRecord<Name extends JobName> {
+  /** Whether it computes for long and therefore waits for other such jobs. */
+  readonly exclusive: boolean;
+  run(
+    params: z.output<EngineRequests[Name]['params']>,
+    services: EngineServices,
+    job: JobContext,
+  ): Promise<z.input<EngineRequests[Name]['result']>>;
+}
+
+/** What answers each request of the protocol: the server iterates over this table. */
+export const jobTable: { readonly [Name in JobName]: JobRecord<Name> } = {
+  doctor: { exclusive: true, run: (_, services) => doctor(services) },
+  inspect: { exclusive: false, run: ({ checkpoint }) => inspect(checkpoint) },
+  profile: { exclusive: true, run: profile },
+  budget: { exclusive: true, run: budget },
+  evaluate: { exclusive: true, run: evaluate },
+  history: { exclusive: false, run: ({ checkpoint }, services) => history(checkpoint, services) },
+  clearCache: {
+    exclusive: true,
+    run: async (_, services) => ({ freedBytes: await services.cache.clear() }),
+  },
+};
