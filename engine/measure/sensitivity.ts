@@ -80,12 +80,15 @@ function summarise(
   };
 }
 
-/** Sample standard deviation over mean; 0 for constant values, and for a single one. */
+/**
+ * How far the reported mean itself may be off, relatively: sample standard deviation over mean, divided by the square root
+ * of the number of values. 0 for constant values, and for a single one.
+ */
 function coefficientOfVariation(values: readonly number[]): number {
   const mean = values.reduce((total, value) => total + value, 0) / values.length;
   if (mean === 0 || values.length < 2) {
     return 0;
   }
   const squares = values.reduce((total, value) => total + (value - mean) ** 2, 0);
-  return Math.sqrt(squares / (values.length - 1)) / mean;
+  return Math.sqrt(squares / (values.length - 1) / values.length) / mean;
 }

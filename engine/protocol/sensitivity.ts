@@ -4,8 +4,8 @@ import * as z from 'zod';
 export const profileInputs = ['gaussian', 'gamma', 'calibration'] as const;
 
 /** Default number of probe tokens per layer, and of the batches they are split into. */
-export const defaultProfileSamples = 16384;
-export const profileBatches = 4;
+export const defaultProfileSamples = 32768;
+export const profileBatches = 8;
 
 export const profileParamsSchema = z.object({
   checkpoint: z.string(),
@@ -21,7 +21,7 @@ export const layerSensitivitySchema = z.object({
   raw: z.array(z.number()).describe('Mean over batches of ||Y_k - Y_k0||_F / sqrt(tokens).'),
   relativeSquared: z.array(z.number()).describe('||Y_k - Y_k0||_F^2 / ||Y_k0||_F^2 over all tokens.'),
   outputNorm: z.number().describe('||Y_k0||_F / sqrt(tokens).'),
-  coefficientOfVariation: z.number().describe('Largest over k of the standard error of raw over batches, relative.'),
+  coefficientOfVariation: z.number().describe('Largest over k of the standard error of raw (from its spread over batches), relative to raw.'),
 });
 
 export const profileResultSchema = z.object({
