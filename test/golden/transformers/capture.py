@@ -4,9 +4,10 @@
     node /tmp/writeAll.mjs /tmp/tiny
     python test/golden/transformers/capture.py /tmp/tiny test/golden/transformers
 
-Tested with transformers 5.17.0 and torch 2.13. Four families need a detour, each a pure renaming or decoding:
+Tested with transformers 5.17.0 and torch 2.13. A few need a detour, each a pure renaming or decoding:
 kimi_k2 loads as deepseek_v3; minicpm as granitemoe, whose four multipliers and router say the same; the nested Llama-4
-as its text model; FP8 matrices are decoded by torch first. MXFP4 is decoded by transformers itself.
+as its text model; FP8 matrices are decoded by torch first. MXFP4 is decoded by transformers itself; stacked
+experts in the older orientation are transposed.
 """
 
 import hashlib
@@ -74,6 +75,10 @@ def load(folder, scratch):
     if config["model_type"] == "llama4":
         config = config["text_config"]
         tensors = {name.removeprefix("language_model."): tensor for name, tensor in tensors.items()}
+    for name in [name for name in tensors if name.endswith(".mlp.experts.down_proj")]:
+        if config["model_type"] == "qwen3_moe" and tensors[name].shape[1] != config["hidden_size"]:
+            for part in (name, name.replace("down_proj", "gate_up_proj")):
+                tensors[part] = tensors[part].transpose(1, 2).contiguous()
     if config["model_type"] == "dbrx" and config["attn_config"]["clip_qkv"] is None:
         config["attn_config"]["clip_qkv"] = 1e9  # transformers clamps without limits and fails
     quantization = config.get("quantization_config", {}).get("quant_method")

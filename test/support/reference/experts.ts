@@ -48,6 +48,20 @@ export function separateExperts(
   );
 }
 
+/** Separate experts, or the stacked tensors that newer files hold under the same prefix, in either orientation. */
+export function separateOrStackedExperts(
+  checkpoint: ReferenceCheckpoint,
+  prefix: string,
+  count: number,
+  activation: GatedActivation,
+): GatedNetwork[] {
+  if (!checkpoint.has(`${prefix}.gate_up_proj`)) return separateExperts(checkpoint, prefix, count, activation);
+  const gateUp = checkpoint.tensor(`${prefix}.gate_up_proj`);
+  const down = checkpoint.tensor(`${prefix}.down_proj`);
+  const outputMajor = down.shape[1] === checkpoint.config.number('hidden_size');
+  return (outputMajor ? stackedExperts : transposedExperts)(gateUp, down, activation);
+}
+
 /** Layout L3: gate and up stacked as `[E, 2I, H]`, down `[E, H, I]`. */
 export function stackedExperts(gateUp: Tensor, down: Tensor, activation: GatedActivation): GatedNetwork[] {
   const [count, doubled] = [gateUp.shape[0]!, gateUp.shape[1]!];

@@ -1,6 +1,6 @@
 import type { ReferenceCheckpoint } from '../checkpoint';
 import type { DecoderModel } from '../decoder';
-import { separateExperts } from '../experts';
+import { separateOrStackedExperts } from '../experts';
 import type { MoeBlock } from '../moeBlock';
 import { softmaxRouter } from '../router';
 import { assembleModel, headRope, hiddenActivation, preNorms, queryKeyNorms, standardAttention } from './parts';
@@ -26,7 +26,7 @@ export function softmaxMixture(checkpoint: ReferenceCheckpoint, index: number): 
   return {
     gate: checkpoint.linear(`${prefix}.gate`),
     router: softmaxRouter({ normOrder: config.flag('norm_topk_prob', false) ? 1 : undefined }),
-    experts: separateExperts(
+    experts: separateOrStackedExperts(
       checkpoint,
       `${prefix}.experts`,
       config.firstNumber(['num_experts', 'num_local_experts']),

@@ -1,3 +1,4 @@
+import type { TinyTensor } from '../randomTensors';
 import {
   attention,
   commonConfig,
@@ -57,23 +58,43 @@ function qwen2(
   };
 }
 
-function qwen3(name: string, changes: Record<string, unknown>, headDim: number, seed: number): TinyCheckpoint {
+/** How the experts of a file are kept: each alone, or all in one tensor in either orientation. */
+type ExpertStorage = 'separate' | 'stacked' | 'transposed';
+
+function storedExperts(prefix: string, width: number, storage: ExpertStorage): TinyTensor[] {
+  if (storage === 'separate') return experts(prefix, { width });
+  const oriented = (name: string, outputs: number, inputs: number): TinyTensor => ({
+    name: `${prefix}.${name}`,
+    shape: storage === 'stacked' ? [tiny.experts, outputs, inputs] : [tiny.experts, inputs, outputs],
+    role: 'weight',
+    fanIn: inputs,
+  });
+  return [oriented('gate_up_proj', 2 * width, tiny.hidden), oriented('down_proj', tiny.hidden, width)];
+}
+
+function qwen3(
+  name: string,
+  changes: Record<string, unknown>,
+  seed: number,
+  storage: ExpertStorage = 'separate',
+): TinyCheckpoint {
+  const config = {
+    ...base,
+    architectures: ['Qwen3MoeForCausalLM'],
+    model_type: 'qwen3_moe',
+    head_dim: tiny.headDim as number,
+    norm_topk_prob: true,
+    ...changes,
+  };
   return {
     name: `qwen3_moe-${name}`,
-    config: {
-      ...base,
-      architectures: ['Qwen3MoeForCausalLM'],
-      model_type: 'qwen3_moe',
-      head_dim: headDim,
-      norm_topk_prob: true,
-      ...changes,
-    },
+    config,
     seed,
     tensors: decoder((layer) => [
       ...preNorms(layer),
-      ...attention(layer, { headDim, norms: { names: ['q_norm', 'k_norm'], over: 'head' } }),
+      ...attention(layer, { headDim: config.head_dim, norms: { names: ['q_norm', 'k_norm'], over: 'head' } }),
       router(`${layer}.mlp.gate`),
-      ...experts(`${layer}.mlp.experts`),
+      ...storedExperts(`${layer}.mlp.experts`, config.moe_intermediate_size, storage),
     ]),
   };
 }
@@ -92,12 +113,14 @@ export const qwen: readonly TinyCheckpoint[] = [
     (index) => index === 2,
     3032,
   ),
-  qwen3('wide-heads', {}, 24, 33),
-  qwen3('sliding-window', { use_sliding_window: true, sliding_window: 16, norm_topk_prob: false }, 16, 2034),
+  qwen3('wide-heads', { head_dim: 24 }, 33),
+  qwen3('sliding-window', { use_sliding_window: true, sliding_window: 16, norm_topk_prob: false }, 2034),
   qwen3(
     'yarn-rope',
     { rope_scaling: { rope_type: 'yarn', factor: 4, original_max_position_embeddings: 32 }, rope_theta: 1000000 },
-    16,
     1035,
   ),
+  // With experts half as wide as the model, only the down projection tells the orientation.
+  qwen3('stacked-experts', { num_local_experts: tiny.experts, num_experts: undefined }, 2036, 'stacked'),
+  qwen3('transposed-experts', { moe_intermediate_size: 40 }, 37, 'transposed'),
 ];
