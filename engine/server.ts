@@ -68,7 +68,9 @@ class EngineServer {
     const abort = new AbortController();
     token.onCancellationRequested(() => abort.abort());
     // The table ties every name to its own parameter type; iterating over it loses that, the schema has checked it.
-    const run = record.run as (params: unknown, services: EngineServices, job: JobContext) => Promise<unknown>;
+    const { run } = record as {
+      run: (this: void, params: unknown, services: EngineServices, job: JobContext) => Promise<unknown>;
+    };
     const start = () => run(params, services, this.jobContext(envelope.job, abort.signal));
     if (!record.exclusive) {
       return start();
@@ -134,4 +136,7 @@ function parseMessage<Schema extends z.ZodType>(schema: Schema, value: unknown, 
 }
 
 process.on('disconnect', () => process.exit(0));
-new EngineServer(createMessageConnection(new IPCMessageReader(process), new IPCMessageWriter(process)), __dirname).listen();
+new EngineServer(
+  createMessageConnection(new IPCMessageReader(process), new IPCMessageWriter(process)),
+  __dirname,
+).listen();

@@ -46,8 +46,8 @@ export function createProgram(programDirectory: string): Command {
       .option('--cache <folder>', 'folder of cached measurements (default: MOE_TUNER_CACHE or the user cache)')
       .option('--json', 'print one JSON document and nothing else on standard output');
 
-  command('doctor', 'probe the execution providers and say which is used and why').action(
-    (options: CommonOptions) => runCommand(options, programDirectory, doctor, renderDoctor),
+  command('doctor', 'probe the execution providers and say which is used and why').action((options: CommonOptions) =>
+    runCommand(options, programDirectory, doctor, renderDoctor),
   );
 
   command('inspect <checkpoint>', 'read the headers of a checkpoint').action(

@@ -77,7 +77,8 @@ export function renderBudget(result: BudgetResult, showFront: boolean): string {
 }
 
 export function renderEvaluation(result: EvaluateResult): string {
-  const dash = (value: number | undefined, show: (value: number) => string) => (value === undefined ? '–' : show(value));
+  const dash = (value: number | undefined, show: (value: number) => string) =>
+    value === undefined ? '–' : show(value);
   const datasets = Object.entries(result.datasets).map(([name, value]) => [
     name,
     dash(result.baseline ? value.perplexity : value.baselinePerplexity, (x) => x.toFixed(4)),

@@ -1,7 +1,9 @@
 /** A table of text for people: numbers to the right, words to the left. */
 export function textTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = header.map((title, at) => Math.max(title.length, ...rows.map((row) => row[at]!.length)));
-  const numeric = header.map((_, at) => rows.every((row) => /^[-+]?[\d.,]*( ?(%|ms|µs|s|[kMG]?i?B))?$|^–$/.test(row[at]!)));
+  const numeric = header.map((_, at) =>
+    rows.every((row) => /^[-+]?[\d.,]*( ?(%|ms|µs|s|[kMG]?i?B))?$|^–$/.test(row[at]!)),
+  );
   const line = (cells: readonly string[]) =>
     cells
       .map((cell, at) => (numeric[at] === true ? cell.padStart(widths[at]!) : cell.padEnd(widths[at]!)))

@@ -159,7 +159,11 @@ export interface GroupedQueryRecord {
   /** Key with the softmax scale; absent families use headSize^-1/2. */
   readonly scaleKeys?: readonly string[];
   readonly sinks?: string;
-  readonly temperature?: { readonly when: FlagKey; readonly floorKeys: readonly string[]; readonly scaleKeys: readonly string[] };
+  readonly temperature?: {
+    readonly when: FlagKey;
+    readonly floorKeys: readonly string[];
+    readonly scaleKeys: readonly string[];
+  };
 }
 
 export interface LatentRecord {

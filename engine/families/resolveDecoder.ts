@@ -20,11 +20,15 @@ export function resolveDecoder(model: RecognisedModel, weights: WeightLookup, fa
   const { record, config, keys, names, root } = model;
   const decoder = record.decoder;
   if (!decoder.supported) {
-    throw new TunerError('unsupportedFeature', `The full forward of ${record.title} cannot run here: ${decoder.reason}.`, {
-      file: model.checkpoint.configFile,
-      place: 'model_type',
-      wayOut: 'Profile its MoE blocks, or choose a family with a full forward.',
-    });
+    throw new TunerError(
+      'unsupportedFeature',
+      `The full forward of ${record.title} cannot run here: ${decoder.reason}.`,
+      {
+        file: model.checkpoint.configFile,
+        place: 'model_type',
+        wayOut: 'Profile its MoE blocks, or choose a family with a full forward.',
+      },
+    );
   }
   const epsilon = numberOr(config, keys.normEpsilon, decoder.defaultEpsilon);
   const embedding = weights.shaped(root.root + names.embedding, [facts.vocabularySize, facts.hiddenSize]);

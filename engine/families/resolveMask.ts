@@ -34,7 +34,9 @@ export function resolveMask(
     case 'window':
       return slidingOrCausal(config);
     case 'window-flag':
-      return config.optionalBoolean(['use_sliding_window'])?.value === true ? slidingOrCausal(config) : { kind: 'causal' };
+      return config.optionalBoolean(['use_sliding_window'])?.value === true
+        ? slidingOrCausal(config)
+        : { kind: 'causal' };
     case 'layer-types': {
       const type = maskTypeOf(config, record, layer, usesRotary, configFile);
       if (type === 'sliding') {

@@ -5,7 +5,13 @@ import type { RecognisedModel } from './recognise';
 import { layerTypeOf, resolveMask } from './resolveMask';
 import { latentScaleCorrection, resolveRotary } from './resolveRotary';
 import { flag, numberOr } from './resolveRouter';
-import type { GroupedQueryAttentionSpec, LatentAttentionSpec, LinearSpec, NormSpec, TokenMixerSpec } from './specification';
+import type {
+  GroupedQueryAttentionSpec,
+  LatentAttentionSpec,
+  LinearSpec,
+  NormSpec,
+  TokenMixerSpec,
+} from './specification';
 import type { WeightLookup } from './weightLookup';
 
 /** Norms inside MLA keep this epsilon whatever the config says (DeepSeek reference code). */

@@ -1,4 +1,4 @@
-import type { Checkpoint } from '../checkpoint/types';
+import type { Checkpoint, TensorEntry } from '../checkpoint/types';
 import { TunerError } from '../protocol/errors';
 import { WeightLookup } from './weightLookup';
 import { recognise, type RecognisedModel } from './recognise';
@@ -45,9 +45,11 @@ export function resolveModel(checkpoint: Checkpoint): ResolvedModel {
   const blocks: MoeBlockSpec[] = [];
   for (let layer = 0; layer < layerCount; layer += 1) {
     const stem = stemOf(layer);
-    if (weights.find(stem + record.router.weight) === undefined) {
+    const router = weights.find(stem + record.router.weight);
+    if (router === undefined) {
       continue;
     }
+    checkRouterRows(checkpoint, router, experts, hiddenSize);
     const k = active.of(layer);
     if (k > experts.value) {
       throw new TunerError(
@@ -96,6 +98,29 @@ export function resolveModel(checkpoint: Checkpoint): ResolvedModel {
     warnings: extraLayerWarnings(recognised, layerCount),
     decoder: () => resolveDecoder(recognised, weights, { hiddenSize, vocabularySize, layerCount, blocks, stemOf }),
   };
+}
+
+/** The router has one row per expert: another number of rows means that the config states a wrong expert count. */
+function checkRouterRows(
+  checkpoint: Checkpoint,
+  router: TensorEntry,
+  experts: { readonly key: string; readonly value: number },
+  hiddenSize: number,
+): void {
+  const [rows, columns] = router.shape;
+  if (router.shape.length !== 2 || columns !== hiddenSize || rows === undefined || rows === experts.value) {
+    return;
+  }
+  throw new TunerError(
+    'contradictoryConfig',
+    `The config says ${experts.value} experts, but the router ${router.name} has ${rows} rows.`,
+    {
+      file: checkpoint.configFile,
+      place: experts.key,
+      wayOut: `Set ${experts.key} to ${rows}.`,
+      fix: { key: experts.key, value: rows },
+    },
+  );
 }
 
 /** Width of the hidden activation of a network. */

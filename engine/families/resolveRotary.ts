@@ -110,11 +110,17 @@ function resolveScaling(facts: ScalingFacts): RotaryScaling {
       if (alpha !== undefined) {
         return { kind: 'default', theta: theta * alpha ** (dimensions / (dimensions - 2)) };
       }
-      return { kind: 'dynamic', theta, factor: required('factor'), maxPositions: required('max_position', maxPositions) };
+      return {
+        kind: 'dynamic',
+        theta,
+        factor: required('factor'),
+        maxPositions: required('max_position', maxPositions),
+      };
     }
     case 'yarn': {
       const original = originalPositions();
-      const factor = number('factor') ?? required('factor', maxPositions === undefined ? undefined : maxPositions / original);
+      const factor =
+        number('factor') ?? required('factor', maxPositions === undefined ? undefined : maxPositions / original);
       const [magnitude, allDimensions] = [number('mscale') ?? 0, number('mscale_all_dim') ?? 0];
       const attentionFactor =
         number('attention_factor') ??
@@ -165,7 +171,7 @@ function longRope(facts: ScalingFacts, originalPositions: number): RotaryScaling
         wayOut: 'Copy the list from the original checkpoint.',
       });
     }
-    return value as number[];
+    return value;
   };
   const number = (key: string) => nested?.optionalNumber([key])?.value;
   const shortFactor = list('short_factor');

@@ -62,11 +62,15 @@ function resolveGroups(
     return undefined;
   }
   if (experts % count !== 0 || kept > count) {
-    throw new TunerError('contradictoryConfig', `${experts} experts cannot form ${count} groups of which ${kept} are kept.`, {
-      file: weights.checkpoint.configFile,
-      place: [...groups.countKeys, ...groups.keptKeys].join(', '),
-      wayOut: 'The number of experts must be a multiple of the groups.',
-    });
+    throw new TunerError(
+      'contradictoryConfig',
+      `${experts} experts cannot form ${count} groups of which ${kept} are kept.`,
+      {
+        file: weights.checkpoint.configFile,
+        place: [...groups.countKeys, ...groups.keptKeys].join(', '),
+        wayOut: 'The number of experts must be a multiple of the groups.',
+      },
+    );
   }
   return { count, kept, score: groups.score, fill: groups.fill };
 }

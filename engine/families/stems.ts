@@ -1,4 +1,11 @@
-import type { DecoderRecord, ExpertLayout, GroupedQueryRecord, NetworkNames, RouterRecord, SharedRecord } from './familyRecord';
+import type {
+  DecoderRecord,
+  ExpertLayout,
+  GroupedQueryRecord,
+  NetworkNames,
+  RouterRecord,
+  SharedRecord,
+} from './familyRecord';
 
 /** Pieces that many families share word for word; records combine them. */
 

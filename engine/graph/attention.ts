@@ -43,8 +43,7 @@ export function groupedQueryAttention(
     return perHead && !before ? norm(graph, rotated, normSpec, spec.headSize) : rotated;
   };
   const unscaled = project(spec.query, spec.heads, spec.queryNorm);
-  const query =
-    spec.temperature === undefined ? unscaled : graph.node('Mul', [unscaled, sequence.temperature]);
+  const query = spec.temperature === undefined ? unscaled : graph.node('Mul', [unscaled, sequence.temperature]);
   const key = project(spec.key, spec.keyValueHeads, spec.keyNorm);
   const value = splitHeads(graph, clip(linear(graph, x, spec.value)), spec.keyValueHeads, spec.headSize, sequence);
 
@@ -52,11 +51,15 @@ export function groupedQueryAttention(
   const grouped = graph.node('Reshape', [query, graph.integers([0, spec.keyValueHeads, groups, -1, spec.headSize])]);
   const keys = graph.node('Unsqueeze', [graph.node('Transpose', [key], { perm: [0, 1, 3, 2] }), graph.integers([2])]);
   const values = graph.node('Unsqueeze', [value, graph.integers([2])]);
-  const sinks =
-    spec.sinks === undefined
-      ? undefined
-      : graph.weight(spec.sinks, [1, spec.keyValueHeads, groups, 1, 1]);
-  const mixed = attend(graph, grouped, keys, values, { scale: spec.scale, softcap: spec.softcap, sinks }, sequence.mask);
+  const sinks = spec.sinks === undefined ? undefined : graph.weight(spec.sinks, [1, spec.keyValueHeads, groups, 1, 1]);
+  const mixed = attend(
+    graph,
+    grouped,
+    keys,
+    values,
+    { scale: spec.scale, softcap: spec.softcap, sinks },
+    sequence.mask,
+  );
   const heads = graph.node('Reshape', [mixed, graph.integers([0, spec.heads, -1, spec.headSize])]);
   return linear(graph, joinHeads(graph, heads, spec.heads * spec.headSize), spec.output);
 }

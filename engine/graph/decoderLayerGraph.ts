@@ -78,9 +78,7 @@ function residual(
   branch: (x: Value) => Value,
 ): Value {
   const output =
-    layer.normPlacement === 'pre'
-      ? branch(norm(graph, x, spec, hiddenSize))
-      : norm(graph, branch(x), spec, hiddenSize);
+    layer.normPlacement === 'pre' ? branch(norm(graph, x, spec, hiddenSize)) : norm(graph, branch(x), spec, hiddenSize);
   const scaled =
     layer.residualMultiplier === 1 ? output : graph.node('Mul', [output, graph.float(layer.residualMultiplier)]);
   return graph.node('Add', [x, scaled]);

@@ -23,8 +23,7 @@ export function expertOutputs(
   const flat = graph.node('Reshape', [experts, graph.integers([-1])]);
   const k = graph.node('Slice', [graph.node('Shape', [experts]), graph.integers([1]), graph.integers([2])]);
   const scalarK = graph.node('Squeeze', [k]);
-  const flatGates =
-    inputGates === undefined ? undefined : graph.node('Reshape', [inputGates, graph.integers([-1, 1])]);
+  const flatGates = inputGates === undefined ? undefined : graph.node('Reshape', [inputGates, graph.integers([-1, 1])]);
 
   const outputs: Value[] = [];
   const positions: Value[] = [];

@@ -170,7 +170,9 @@ export class GraphBuilder {
   }
 
   /** A branch of an `If`: sees the values of this graph, has its own nodes. */
-  branch(build: (branch: GraphBuilder) => readonly { value: Value; elementType: DataType; rank: number }[]): GraphProto {
+  branch(
+    build: (branch: GraphBuilder) => readonly { value: Value; elementType: DataType; rank: number }[],
+  ): GraphProto {
     const branch = new GraphBuilder(this.shared);
     for (const { value, elementType, rank } of build(branch)) {
       branch.outputs.push(valueInfo(value, elementType, Array<null>(rank).fill(null)));

@@ -18,8 +18,7 @@ export function latentAttention(
 ): Value {
   const slice = (value: Value, start: number, end: number) =>
     graph.node('Slice', [value, graph.integers([start]), graph.integers([end]), graph.integers([-1])]);
-  const turn = (value: Value) =>
-    rotate(graph, value, spec.rotary, spec.ropeSize, sequence.cosine, sequence.sine);
+  const turn = (value: Value) => rotate(graph, value, spec.rotary, spec.ropeSize, sequence.cosine, sequence.sine);
 
   const headSize = spec.noRopeSize + spec.ropeSize;
   const query = splitHeads(graph, projectQuery(graph, x, spec), spec.heads, headSize, sequence);
@@ -35,10 +34,14 @@ export function latentAttention(
   const both = splitHeads(graph, up, spec.heads, spec.noRopeSize + spec.valueSize, sequence);
   const keyPlain = slice(both, 0, spec.noRopeSize);
   const values = slice(both, spec.noRopeSize, spec.noRopeSize + spec.valueSize);
-  const rotaryShape = graph.node('Concat', [
-    graph.node('Slice', [graph.node('Shape', [keyPlain]), graph.integers([0]), graph.integers([3])]),
-    graph.integers([spec.ropeSize]),
-  ], { axis: 0 });
+  const rotaryShape = graph.node(
+    'Concat',
+    [
+      graph.node('Slice', [graph.node('Shape', [keyPlain]), graph.integers([0]), graph.integers([3])]),
+      graph.integers([spec.ropeSize]),
+    ],
+    { axis: 0 },
+  );
   const keys = graph.node('Concat', [keyPlain, graph.node('Expand', [keyRotary, rotaryShape])], { axis: 3 });
   const transposed = graph.node('Transpose', [keys], { perm: [0, 1, 3, 2] });
   const mixed = attend(graph, queries, transposed, values, { scale: spec.scale }, sequence.mask);

@@ -15,7 +15,13 @@ export function rotate(
 ): Value {
   const half = spec.dimensions / 2;
   const slice = (start: number, end: number, step: number) =>
-    graph.node('Slice', [x, graph.integers([start]), graph.integers([end]), graph.integers([3]), graph.integers([step])]);
+    graph.node('Slice', [
+      x,
+      graph.integers([start]),
+      graph.integers([end]),
+      graph.integers([3]),
+      graph.integers([step]),
+    ]);
   const [a, b] =
     spec.pairing === 'half'
       ? [slice(0, half, 1), slice(half, spec.dimensions, 1)]

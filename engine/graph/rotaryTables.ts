@@ -30,8 +30,7 @@ interface Frequencies {
 }
 
 function inverseFrequencies(scaling: RotaryScaling, dimensions: number, time: number): Frequencies {
-  const plain = (theta: number) =>
-    Array.from({ length: dimensions / 2 }, (_, at) => theta ** ((-2 * at) / dimensions));
+  const plain = (theta: number) => Array.from({ length: dimensions / 2 }, (_, at) => theta ** ((-2 * at) / dimensions));
   switch (scaling.kind) {
     case 'default':
       return { frequencies: plain(scaling.theta), magnitude: 1 };

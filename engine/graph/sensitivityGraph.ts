@@ -25,9 +25,7 @@ export function sensitivityGraph(block: MoeBlockSpec): Uint8Array {
     k === k0 || block.router.sparseMixer !== undefined
       ? gatesAt(k)
       : graph.node('Pad', [gatesAt(k), graph.integers([0, 0, 0, k0 - k])], { mode: 'constant' });
-  const rows = Array.from({ length: k0 }, (_, at) =>
-    graph.node('Unsqueeze', [padded(at + 1), graph.integers([1])]),
-  );
+  const rows = Array.from({ length: k0 }, (_, at) => graph.node('Unsqueeze', [padded(at + 1), graph.integers([1])]));
   const full = rows[k0 - 1]!;
   const routed = graph.node('MatMul', [full, outputs]);
   const total =

@@ -26,7 +26,11 @@ export function shortConvolution(
   const channels = graph.node('Transpose', [gated], { perm: [0, 2, 1] });
   const kernel = graph.weight(spec.kernel);
   const inputs = spec.kernelBias === undefined ? [channels, kernel] : [channels, kernel, graph.weight(spec.kernelBias)];
-  const convolved = graph.node('Conv', inputs, { group: hidden, pads: [spec.width - 1, 0], kernel_shape: [spec.width] });
+  const convolved = graph.node('Conv', inputs, {
+    group: hidden,
+    pads: [spec.width - 1, 0],
+    kernel_shape: [spec.width],
+  });
   const flat = graph.node('Reshape', [
     graph.node('Transpose', [convolved], { perm: [0, 2, 1] }),
     graph.integers([-1, hidden]),

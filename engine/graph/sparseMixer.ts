@@ -9,12 +9,7 @@ const masked = -Infinity;
  * lie within `2 · threshold` of it, relatively; then the same again without that expert. It always takes two experts: the
  * reference ignores a smaller k, and so does this.
  */
-export function sparseMixer(
-  graph: GraphBuilder,
-  logits: Value,
-  threshold: number,
-  expertCount: number,
-): Routing {
+export function sparseMixer(graph: GraphBuilder, logits: Value, threshold: number, expertCount: number): Routing {
   const indices = graph.integers(Array.from({ length: expertCount }, (_, expert) => expert));
   const first = bestOf(graph, logits, logits, threshold, indices);
   const isFirst = graph.node('Equal', [indices, first.expert]);
@@ -41,9 +36,10 @@ function bestOf(
   const near = graph.node('Where', [far, graph.float(masked), candidates]);
   const probabilities = graph.node('Softmax', [near], { axis: -1 });
   const isBest = graph.node('Equal', [indices, expert]);
-  const gate = graph.node('ReduceSum', [
-    graph.node('Where', [isBest, probabilities, graph.float(0)]),
-    graph.integers([1]),
-  ], { keepdims: 1 });
+  const gate = graph.node(
+    'ReduceSum',
+    [graph.node('Where', [isBest, probabilities, graph.float(0)]), graph.integers([1])],
+    { keepdims: 1 },
+  );
   return { expert, gate };
 }

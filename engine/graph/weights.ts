@@ -45,7 +45,9 @@ function decodeMxfp4(graph: GraphBuilder, weight: Extract<WeightSource, { storag
   const pairs = Array.from({ length: 256 }, (_, byte) => [mxfp4Values[byte & 15]!, mxfp4Values[byte >> 4]!]).flat();
   const powers = Array.from({ length: 256 }, (_, byte) => 2 ** Math.max(byte - mxfp4ScaleBias, -126));
   const asIndex = (value: Value) => graph.node('Cast', [value], { to: DataType.INT32 });
-  const codes = graph.node('Gather', [graph.floats(pairs, [256, 2]), asIndex(graph.stored(weight.blocks))], { axis: 0 });
+  const codes = graph.node('Gather', [graph.floats(pairs, [256, 2]), asIndex(graph.stored(weight.blocks))], {
+    axis: 0,
+  });
   const blocks = weight.blocks.shape[1]!;
   const values = graph.node('Reshape', [codes, graph.integers([rows, blocks, -1])]);
   const scales = graph.node('Gather', [graph.floats(powers), asIndex(graph.stored(weight.scales))], { axis: 0 });

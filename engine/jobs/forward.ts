@@ -35,7 +35,11 @@ export interface ForwardResult {
  * Full forward of token lists; writes `logits [batch, time, vocabulary]` float32 to a safetensors file.
  * @throws TunerError `malformedTensorInput`, `usage`, `unsupportedFeature`, `writeFailed`, and those of opening a checkpoint
  */
-export async function forward(params: ForwardParams, services: EngineServices, job: JobContext): Promise<ForwardResult> {
+export async function forward(
+  params: ForwardParams,
+  services: EngineServices,
+  job: JobContext,
+): Promise<ForwardResult> {
   const model = await openModel(params.checkpoint);
   const spec = model.resolved.decoder();
   const active = (await requestedActiveExperts(model, params)) ?? trainedActiveExperts(model);

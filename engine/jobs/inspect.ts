@@ -82,7 +82,10 @@ function matrixParameters(network: ResolvedModel['blocks'][number]['experts'][nu
       : network.layout === 'fused-gated'
         ? [network.gateUp, network.down]
         : [network.up, network.down];
-  return maps.reduce((sum, { inputSize, outputSize, bias }) => sum + inputSize * outputSize + (bias ? outputSize : 0), 0);
+  return maps.reduce(
+    (sum, { inputSize, outputSize, bias }) => sum + inputSize * outputSize + (bias ? outputSize : 0),
+    0,
+  );
 }
 
 function bytesOf(entries: readonly TensorEntry[]): number {

@@ -40,11 +40,15 @@ export async function moe(params: MoeParams, services: EngineServices, job: JobC
   assertActiveExperts(block, k);
   const { values, shape } = await readInputTensor(params.input, 'x');
   if (shape.at(-1) !== block.hiddenSize) {
-    throw new TunerError('malformedTensorInput', `The last axis of x is ${shape.at(-1)}, the hidden size is ${block.hiddenSize}.`, {
-      file: params.input,
-      place: 'x',
-      wayOut: `Give x of shape [..., ${block.hiddenSize}].`,
-    });
+    throw new TunerError(
+      'malformedTensorInput',
+      `The last axis of x is ${shape.at(-1)}, the hidden size is ${block.hiddenSize}.`,
+      {
+        file: params.input,
+        place: 'x',
+        wayOut: `Give x of shape [..., ${block.hiddenSize}].`,
+      },
+    );
   }
   const start = performance.now();
   const runtime = await runtimeOptions(services);

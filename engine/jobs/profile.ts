@@ -26,7 +26,11 @@ const sensitivityVersion = 1;
  * cancelled or killed continues with the next one; the numbers are the same either way.
  * @throws TunerError `cancelled`, `nonFiniteWeights`, `unsupportedFeature`, and those of opening a checkpoint
  */
-export async function profile(params: ProfileParams, services: EngineServices, job: JobContext): Promise<ProfileResult> {
+export async function profile(
+  params: ProfileParams,
+  services: EngineServices,
+  job: JobContext,
+): Promise<ProfileResult> {
   const model = await openModel(params.checkpoint);
   return profileModel(model, params, services, job);
 }
@@ -43,7 +47,7 @@ export async function profileModel(
   const runtime = await runtimeOptions(services);
   const tokensPerBatch = Math.max(1, Math.round(params.samples / profileBatches));
   const gaussian = new GaussianProbes(profileBatches, tokensPerBatch, hiddenSize, params.seed);
-  const probesOf = await probeSource(model, params, gaussian);
+  const probesOf = probeSource(model, params, gaussian);
   const layers: LayerSensitivity[] = [];
   let resumedLayers = 0;
   for (const [at, block] of blocks.entries()) {
@@ -78,11 +82,11 @@ export async function profileModel(
   return result;
 }
 
-async function probeSource(
+function probeSource(
   model: OpenModel,
   params: Omit<ProfileParams, 'checkpoint'>,
   gaussian: ProbeBatches,
-): Promise<(block: MoeBlockSpec) => Promise<ProbeBatches>> {
+): (block: MoeBlockSpec) => Promise<ProbeBatches> {
   if (params.input === 'gaussian') {
     return () => Promise.resolve(gaussian);
   }
@@ -92,7 +96,9 @@ async function probeSource(
       wayOut: 'Use --input gaussian or --input gamma.',
     });
   }
-  const layers = new Map<number, DecoderLayerSpec>(model.resolved.decoder().layers.map((layer) => [layer.index, layer]));
+  const layers = new Map<number, DecoderLayerSpec>(
+    model.resolved.decoder().layers.map((layer) => [layer.index, layer]),
+  );
   return async (block) => {
     const weight = layers.get(block.layer)?.feedForwardNorm.weight;
     return weight === undefined ? gaussian : new ScaledProbes(gaussian, await readTensorFloat32(weight));

@@ -84,7 +84,9 @@ export class ResultCache {
       await mkdir(path.dirname(file), { recursive: true });
       await writeFileAtomic(file, JSON.stringify(value));
     } catch (error) {
-      this.warn(`The result could not be kept in ${this.directory}: ${error instanceof Error ? error.message : String(error)}`);
+      this.warn(
+        `The result could not be kept in ${this.directory}: ${error instanceof Error ? error.message : String(error)}`,
+      );
     }
   }
 

@@ -13,7 +13,10 @@ export async function readInputTensor(
   if (entry === undefined) {
     throw new TunerError('malformedTensorInput', `The file has no tensor "${name}".`, {
       file,
-      place: tensors.map((tensor) => tensor.name).slice(0, 5).join(', '),
+      place: tensors
+        .map((tensor) => tensor.name)
+        .slice(0, 5)
+        .join(', '),
       wayOut: `Write the input as a tensor named "${name}".`,
     });
   }
@@ -23,7 +26,11 @@ export async function readInputTensor(
 /** Token ids `[[id, …], …]` from a JSON file; all rows of the same length. @throws TunerError `malformedTensorInput` */
 export async function readTokenIds(file: string, vocabularySize: number): Promise<Int32Array[]> {
   const malformed = (message: string, place?: string) =>
-    new TunerError('malformedTensorInput', message, { file, place, wayOut: 'Give [[id, id, …], …] with rows of one length.' });
+    new TunerError('malformedTensorInput', message, {
+      file,
+      place,
+      wayOut: 'Give [[id, id, …], …] with rows of one length.',
+    });
   let parsed: unknown;
   try {
     parsed = JSON.parse(await readFile(file, 'utf8'));
@@ -42,7 +49,10 @@ export async function readTokenIds(file: string, vocabularySize: number): Promis
     }
     const wrong = row.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= vocabularySize);
     if (wrong >= 0) {
-      throw malformed(`${JSON.stringify(row[wrong])} is not a token id below ${vocabularySize}.`, `row ${at}, position ${wrong}`);
+      throw malformed(
+        `${JSON.stringify(row[wrong])} is not a token id below ${vocabularySize}.`,
+        `row ${at}, position ${wrong}`,
+      );
     }
     return Int32Array.from(row as number[]);
   });

@@ -23,7 +23,10 @@ export function evaluateDataset(scores: readonly SequenceScores[], range: Datase
     perplexity: Math.exp(mean(({ changed }) => changed!.loss)),
     tokens,
     baselinePerplexity,
-    kl: Math.max(0, mean(({ changed }) => changed!.divergence)),
+    kl: Math.max(
+      0,
+      mean(({ changed }) => changed!.divergence),
+    ),
     top1Agreement: mean(({ changed }) => changed!.agrees),
   };
 }

@@ -22,7 +22,10 @@ export class LayerInputs {
     }
     if (needs.mask && mixer.kind !== 'short-convolution') {
       const { mask } = mixer;
-      feeds[layerNames.mask] = this.table(`mask ${time} ${JSON.stringify(mask)}`, () => [attentionMask(mask, time), time]);
+      feeds[layerNames.mask] = this.table(`mask ${time} ${JSON.stringify(mask)}`, () => [
+        attentionMask(mask, time),
+        time,
+      ]);
     }
     if (mixer.kind === 'grouped-query' && mixer.temperature !== undefined) {
       const { temperature } = mixer;

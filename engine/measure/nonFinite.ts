@@ -21,8 +21,12 @@ export async function explainNonFinite(specification: unknown, layer: number): P
       assertFinite(entry, await readTensorFloat32(entry));
     }
   }
-  throw new TunerError('runtimeFailed', `The activations of layer ${layer} overflowed although its weights are finite.`, {
-    place: `layer ${layer}`,
-    wayOut: 'Check the scaling factors in config.json.',
-  });
+  throw new TunerError(
+    'runtimeFailed',
+    `The activations of layer ${layer} overflowed although its weights are finite.`,
+    {
+      place: `layer ${layer}`,
+      wayOut: 'Check the scaling factors in config.json.',
+    },
+  );
 }

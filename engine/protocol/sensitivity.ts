@@ -21,7 +21,9 @@ export const layerSensitivitySchema = z.object({
   raw: z.array(z.number()).describe('Mean over batches of ||Y_k - Y_k0||_F / sqrt(tokens).'),
   relativeSquared: z.array(z.number()).describe('||Y_k - Y_k0||_F^2 / ||Y_k0||_F^2 over all tokens.'),
   outputNorm: z.number().describe('||Y_k0||_F / sqrt(tokens).'),
-  coefficientOfVariation: z.number().describe('Largest over k of the standard error of raw (from its spread over batches), relative to raw.'),
+  coefficientOfVariation: z
+    .number()
+    .describe('Largest over k of the standard error of raw (from its spread over batches), relative to raw.'),
 });
 
 export const profileResultSchema = z.object({

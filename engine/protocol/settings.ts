@@ -7,7 +7,10 @@ export const engineSettingsSchema = z.object({
   /** Threads of one operator; 0 lets the engine take one per physical core. */
   threads: z.number().int().min(0).default(0),
   cacheDirectory: z.string(),
-  cacheLimitBytes: z.number().positive().default(2 ** 31),
+  cacheLimitBytes: z
+    .number()
+    .positive()
+    .default(2 ** 31),
 });
 
 export type EngineSettings = z.infer<typeof engineSettingsSchema>;

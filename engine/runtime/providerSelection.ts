@@ -154,7 +154,10 @@ export class ProviderSelector {
             resolve({ ...outcome, reason: `${outcome.reason}${detail}`.trim() });
             return;
           }
-          const how = error?.killed === true ? 'did not answer in time' : `ended with ${error?.signal ?? error?.code ?? 'no answer'}`;
+          const how =
+            error?.killed === true
+              ? 'did not answer in time'
+              : `ended with ${error?.signal ?? error?.code ?? 'no answer'}`;
           const reason = `The probe ${how}. ${stderr.trim().slice(-shownErrorLength)}`.trim();
           resolve({ ok: false, reason, gflops: null });
         },
@@ -173,7 +176,10 @@ function parseOutcome(stdout: string): ProbeOutcome | undefined {
 }
 
 function firstSentence(text: string): string {
-  return text.split(/(?<=[.!])\s/, 1)[0]!.slice(0, 160).replace(/\.$/, '');
+  return text
+    .split(/(?<=[.!])\s/, 1)[0]!
+    .slice(0, 160)
+    .replace(/\.$/, '');
 }
 
 function unavailable(name: string, reason: string, wayOut: string): TunerError {

@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import { CancellationTokenSource } from 'vscode-jsonrpc/node';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { TunerError } from '../../engine/protocol/errors';
+import { defaultProfileSamples } from '../../engine/protocol/sensitivity';
 import type { EngineSettings } from '../../engine/protocol/settings';
 import { EngineSupervisor, type defaultLimits } from '../../extension/engine/supervisor';
 
@@ -66,7 +67,7 @@ describe('a healthy engine', () => {
       { checkpoint: 'ok' },
       { onProgress: (fraction, message) => progress.push(`${fraction} ${message}`) },
     );
-    expect(result.samples).toBe(16384);
+    expect(result.samples).toBe(defaultProfileSamples);
     expect(progress).toEqual(['0.5 layer 1 of 2']);
     expect(lines).toContain('[engine] half way');
     expect(states).toEqual(['starting', 'idle', 'busy', 'idle']);

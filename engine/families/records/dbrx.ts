@@ -23,9 +23,7 @@ export const dbrx: FamilyRecord = {
     score: 'softmax',
     gates: { kind: 'p-norm', keys: ['ffn_config.moe_normalize_expert_weights'] },
   },
-  experts: [
-    { layout: 'row-blocks', gate: 'ffn.experts.mlp.w1', up: 'ffn.experts.mlp.v1', down: 'ffn.experts.mlp.w2' },
-  ],
+  experts: [{ layout: 'row-blocks', gate: 'ffn.experts.mlp.w1', up: 'ffn.experts.mlp.v1', down: 'ffn.experts.mlp.w2' }],
   activation: { kind: 'named', keys: ['ffn_config.ffn_act_fn.name'], absent: 'silu' },
   decoder: {
     supported: true,

@@ -64,7 +64,10 @@ function chooseFromTable(request: ChooseBudgetsRequest, objective: TableObjectiv
   }
   if (profile.input !== objective.input) {
     const given = `the profile given was made with "${profile.input}"`;
-    throw new TunerError('usage', `The objective "${objective.name}" needs probe input "${objective.input}", ${given}.`);
+    throw new TunerError(
+      'usage',
+      `The objective "${objective.name}" needs probe input "${objective.input}", ${given}.`,
+    );
   }
   assertSameLayers(profile, layers);
   const table = budgetTable(objective.lossRows(profile), bounds);

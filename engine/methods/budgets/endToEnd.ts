@@ -44,7 +44,9 @@ export function relativeToFull(rows: readonly MeasuredRow[]): LossRow[] {
   return rows.map(({ layer, values }) => {
     const full = values.at(-1);
     if (full === undefined || values.some((value) => !Number.isFinite(value))) {
-      throw new TunerError('internal', 'The measured table has a row that is empty or not finite.', { place: `layer ${layer}` });
+      throw new TunerError('internal', 'The measured table has a row that is empty or not finite.', {
+        place: `layer ${layer}`,
+      });
     }
     return { layer, loss: values.map((value) => value - full) };
   });

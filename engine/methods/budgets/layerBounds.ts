@@ -41,11 +41,20 @@ export function layerBounds(layers: readonly LayerToBudget[], guards: BudgetGuar
     const own = guards.perLayer?.get(index);
     const minimum = own?.minimum ?? guards.minimumActive;
     const maximum = own?.maximum ?? Math.min(guards.maximumActive ?? activeExperts, activeExperts);
-    if (!Number.isInteger(minimum) || !Number.isInteger(maximum) || minimum < 1 || maximum > activeExperts || minimum > maximum) {
+    if (
+      !Number.isInteger(minimum) ||
+      !Number.isInteger(maximum) ||
+      minimum < 1 ||
+      maximum > activeExperts ||
+      minimum > maximum
+    ) {
       throw new TunerError(
         'infeasibleBudget',
         `The active experts cannot be kept between ${minimum} and ${maximum}: this layer allows 1 to ${activeExperts}.`,
-        { place: `layer ${index}`, wayOut: `Choose bounds between 1 and ${activeExperts}, the minimum not above the maximum.` },
+        {
+          place: `layer ${index}`,
+          wayOut: `Choose bounds between 1 and ${activeExperts}, the minimum not above the maximum.`,
+        },
       );
     }
     return { minimum, maximum };

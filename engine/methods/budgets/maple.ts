@@ -36,7 +36,9 @@ export interface MapleLayer {
 /** @throws TunerError `internal` for rows that are empty or not finite. */
 export function mapleLayer({ layer, values }: MeasuredRow): MapleLayer {
   if (values.length === 0 || values.some((value) => !Number.isFinite(value))) {
-    throw new TunerError('internal', 'The accuracy table has a row that is empty or not finite.', { place: `layer ${layer}` });
+    throw new TunerError('internal', 'The accuracy table has a row that is empty or not finite.', {
+      place: `layer ${layer}`,
+    });
   }
   const best = Math.max(...values);
   return { sensitivity: best - Math.min(...values), preferred: values.lastIndexOf(best) + 1 };

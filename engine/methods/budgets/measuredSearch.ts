@@ -70,8 +70,7 @@ export interface SearchOutcome {
  *
  * Starts are measured first. Then, around the best allocation so far, it proposes all moves of one expert from one layer to another and
  * the exact solutions of the adapted table within one, two and any number of steps; measures the one with the largest expected
- * improvement per effort (measurements that share a long prefix with the best allocation are cheap); moves there when it is
- * better; and teaches the {@link MarginalModel} what was measured either way. Never measures an allocation twice, never gets worse than its
+ * improvement; moves there when it is better; and teaches the {@link MarginalModel} what was measured either way. Never measures an allocation twice, never gets worse than its
  * best start, and is deterministic. Ends when no proposal has an expected improvement worth a measurement.
  *
  * Expected improvement: Jones, Schonlau and Welch, "Efficient Global Optimization of Expensive Black-Box Functions", J. Global
@@ -155,22 +154,20 @@ class Search {
     yield { ...here, evaluation: this.known.size, predicted, kind, accepted, best, effort: this.effort };
   }
 
-  /** The unmeasured allocation with the largest expected improvement per effort; undefined when none is worth it. */
+  /** The unmeasured allocation with the largest expected improvement; undefined when none is worth it. */
   propose(): readonly number[] | undefined {
     const best = this.best;
     if (best === undefined) {
       return undefined;
     }
     let chosen: readonly number[] | undefined;
-    let highest = 0;
+    let highest = negligible * Math.abs(best.measured);
     for (const candidate of proposals(this.model.adaptedTable(), best.activeExperts, this.options.total)) {
       if (this.isKnown(candidate)) {
         continue;
       }
-      const change = this.model.predict(best.activeExperts, candidate);
-      const effort = (this.layers - this.firstChanged(candidate, best)) / this.layers;
-      const value = expectedImprovement(change) / (fixedEffort + effort);
-      if (value > highest && expectedImprovement(change) > negligible * Math.abs(best.measured)) {
+      const value = expectedImprovement(this.model.predict(best.activeExperts, candidate));
+      if (value > highest) {
         chosen = candidate;
         highest = value;
       }
@@ -191,9 +188,6 @@ class Search {
     return position < 0 ? this.layers : position;
   }
 }
-
-/** Work of a measurement that no prefix saves (final norm, vocabulary, comparison), in whole forwards. */
-const fixedEffort = 0.1;
 
 /** Expected improvements below this share of the loss are not worth a measurement. */
 const negligible = 1e-6;

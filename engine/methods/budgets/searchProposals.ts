@@ -10,7 +10,11 @@ const jumpRadii = [1, 2, Infinity];
  * expert that still fits; and the exact solutions of the table within some distance of the present allocation. All of them keep
  * the bounds, and the total cost (exactly when k experts cost k, else from above).
  */
-export function* proposals(table: BudgetTable, present: readonly number[], total: number): Generator<readonly number[]> {
+export function* proposals(
+  table: BudgetTable,
+  present: readonly number[],
+  total: number,
+): Generator<readonly number[]> {
   const isExact = hasUnitCosts(table);
   for (const radius of jumpRadii) {
     const front = solveExact(around(table, present, radius));
