@@ -46,7 +46,7 @@ export function activate(context: vscode.ExtensionContext): TestApi | undefined 
   const finder = own(new CheckpointFinder(store, (folder) => inspector.folderChanged(folder)));
   const services: Services = { context, engine, store, finder, jobs, provider, output, log };
 
-  own(new ConfigLensProvider(store));
+  const lenses = own(new ConfigLensProvider(store));
   const decorations = own(new ConfigDecorations(store));
   own(new ConfigHoverProvider(decorations));
   const plans = own(new PlanFeatures(store));
@@ -80,7 +80,7 @@ export function activate(context: vscode.ExtensionContext): TestApi | undefined 
   const activationMilliseconds = performance.now() - started;
   log.info(`Activated in ${activationMilliseconds.toFixed(1)} ms.`);
   return context.extensionMode === vscode.ExtensionMode.Test
-    ? testApi(services, decorations, activationMilliseconds)
+    ? testApi(services, decorations, lenses, activationMilliseconds)
     : undefined;
 }
 

@@ -2,12 +2,15 @@ import type * as vscode from 'vscode';
 import type { Services } from './commands/services';
 import type { CheckpointEntry } from './config/checkpointStore';
 import type { ConfigDecorations } from './config/configDecorations';
+import type { ConfigLensProvider } from './config/configLensProvider';
 import type { InlineResult } from './config/inlineResults';
 import type { EngineStatus } from './engine/supervisor';
 
 /** What the integration tests see of a running extension; exported in test mode only. */
 export interface TestApi {
   readonly activationMilliseconds: number;
+  /** The longest that anyone waited for the lenses of a `config.json`; undefined before the first. */
+  readonly slowestLensesMilliseconds: () => number | undefined;
   readonly engineStatus: () => EngineStatus;
   readonly engineProcessId: () => number | undefined;
   readonly checkpoints: () => readonly CheckpointEntry[];
@@ -23,10 +26,12 @@ export interface TestApi {
 export function testApi(
   { engine, jobs, store }: Services,
   decorations: ConfigDecorations,
+  lenses: ConfigLensProvider,
   activationMilliseconds: number,
 ): TestApi {
   return {
     activationMilliseconds,
+    slowestLensesMilliseconds: () => lenses.slowestMilliseconds,
     engineStatus: () => engine.status,
     engineProcessId: () => engine.processId,
     checkpoints: () => store.all(),

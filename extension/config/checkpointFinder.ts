@@ -1,3 +1,4 @@
+import { sep } from 'node:path';
 import * as vscode from 'vscode';
 import { debounce } from '../common/debounce';
 import { setContextKey } from '../common/contextKeys';
@@ -96,7 +97,17 @@ export class CheckpointFinder implements vscode.Disposable {
           this.changedFolders.add(vscode.Uri.joinPath(file, '..').fsPath);
           this.settled();
         };
-        return [watcher, watcher.onDidCreate(note), watcher.onDidChange(note), watcher.onDidDelete(note)];
+        // A deleted or renamed folder is one event, which the pattern of the files in it does not see.
+        const anything = new vscode.RelativePattern(folder, '**');
+        const deletions = vscode.workspace.createFileSystemWatcher(anything, true, true, false);
+        return [
+          watcher,
+          watcher.onDidCreate(note),
+          watcher.onDidChange(note),
+          watcher.onDidDelete(note),
+          deletions,
+          deletions.onDidDelete(({ fsPath }) => this.noteBelow(fsPath)),
+        ];
       });
   }
 
@@ -110,11 +121,23 @@ export class CheckpointFinder implements vscode.Disposable {
     }
   }
 
-  private forgetBelow(root: string): void {
-    for (const { folder } of this.store.all()) {
-      if (folder === root || folder.startsWith(`${root}/`) || folder.startsWith(`${root}\\`)) {
-        this.store.remove(folder);
-      }
+  private noteBelow(root: string): void {
+    for (const folder of this.foldersBelow(root)) {
+      this.changedFolders.add(folder);
+      this.settled();
     }
+  }
+
+  private forgetBelow(root: string): void {
+    for (const folder of this.foldersBelow(root)) {
+      this.store.remove(folder);
+    }
+  }
+
+  private foldersBelow(root: string): string[] {
+    return this.store
+      .all()
+      .map(({ folder }) => folder)
+      .filter((folder) => folder === root || folder.startsWith(root + sep));
   }
 }

@@ -20,6 +20,9 @@ const checkpointErrorCodes: readonly string[] = [
 
 const firstCharacter: TextSpan = { offset: 0, length: 1 };
 
+/** Nothing is wrong with these files: this build does not know or support them. */
+const beyondTheFile: readonly string[] = ['unknownFamily', 'unsupportedFeature', 'unsupportedDtype'];
+
 /** Problems that the text alone shows. */
 function textFindings(facts: ConfigFacts): Finding[] {
   const { experts, activeExperts } = facts;
@@ -79,7 +82,7 @@ function engineFindings(text: string, facts: ConfigFacts, entry: CheckpointEntry
     const contradiction = error.code === 'contradictoryConfig';
     findings.push({
       code: contradiction ? findingCodes.contradictsTensors : findingCodes.checkpointProblem,
-      severity: contradiction || error.code.startsWith('malformed') ? 'error' : 'warning',
+      severity: beyondTheFile.includes(error.code) ? 'warning' : 'error',
       message: [error.message, wayOut].filter((part) => part !== undefined).join(' '),
       span: placeOf(text, facts, [fix?.key, place]),
       fixes,

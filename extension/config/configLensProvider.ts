@@ -10,6 +10,8 @@ import { disposeAll, type Subscription } from '../common/subscription';
 export class ConfigLensProvider implements vscode.CodeLensProvider, vscode.Disposable {
   private readonly changeEmitter = new vscode.EventEmitter<void>();
   readonly onDidChangeCodeLenses = this.changeEmitter.event;
+  /** The longest that anyone waited for lenses; undefined before the first. */
+  slowestMilliseconds: number | undefined;
   private readonly subscriptions: readonly Subscription[];
 
   constructor(private readonly store: CheckpointStore) {
@@ -27,9 +29,17 @@ export class ConfigLensProvider implements vscode.CodeLensProvider, vscode.Dispo
   }
 
   provideCodeLenses(document: vscode.TextDocument): vscode.CodeLens[] {
-    if (!readSetting('moeTuner.codeLens.enabled', document.uri)) {
-      return [];
-    }
+    const started = performance.now();
+    const lenses = readSetting('moeTuner.codeLens.enabled', document.uri) ? this.lensesOf(document) : [];
+    this.slowestMilliseconds = Math.max(this.slowestMilliseconds ?? 0, performance.now() - started);
+    return lenses;
+  }
+
+  dispose(): void {
+    disposeAll(this.subscriptions);
+  }
+
+  private lensesOf(document: vscode.TextDocument): vscode.CodeLens[] {
     const folder = folderOf(document.uri);
     const entry = folder === undefined ? undefined : this.store.get(folder);
     const situation = { trusted: vscode.workspace.isTrusted, onDisk: folder !== undefined };
@@ -41,9 +51,5 @@ export class ConfigLensProvider implements vscode.CodeLensProvider, vscode.Dispo
           arguments: folder === undefined ? [] : [folder],
         }),
     );
-  }
-
-  dispose(): void {
-    disposeAll(this.subscriptions);
   }
 }
