@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EditorWindow } from '../support/editorWindow';
 import { enginesOf, eventually } from '../support/processes';
+import { stepByStep } from '../support/stepByStep';
 import { vsixUnderTest } from '../support/vsix';
 
 describe('a person whose engine dies', () => {
@@ -13,6 +14,7 @@ describe('a person whose engine dies', () => {
   });
 
   afterAll(() => editor.dispose());
+  stepByStep();
 
   it('is told in mid-run what happened and that finished layers are kept', async () => {
     await editor.codeLens(/^Profile sensitivity$/).click();

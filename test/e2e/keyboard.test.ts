@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EditorWindow } from '../support/editorWindow';
 import { eventually } from '../support/processes';
+import { stepByStep } from '../support/stepByStep';
 import { vsixUnderTest } from '../support/vsix';
 
 /** The whole path without a mouse: nothing here clicks. */
@@ -16,6 +17,7 @@ describe('a person with a keyboard alone', () => {
   });
 
   afterAll(() => editor.dispose());
+  stepByStep();
 
   it('profiles from the palette', async () => {
     await editor.command('MoE Tuner: Profile Sensitivity');

@@ -39,7 +39,8 @@ describe('the package', () => {
         ...['media/sample/config.json', 'media/sample/model.safetensors', 'media/sample/tokenizer.json'],
       ]),
     );
-    const known = /^(dist|media|node_modules)\/|^(package(\.nls)?\.json|THIRD_PARTY_NOTICES\.txt|readme\.md|changelog\.md|LICENSE\.txt)$/;
+    const known =
+      /^(dist|media|node_modules)\/|^(package(\.nls)?\.json|THIRD_PARTY_NOTICES\.txt|readme\.md|changelog\.md|LICENSE\.txt)$/;
     expect(names.filter((name) => !known.test(name)).sort()).toEqual(['[Content_Types].xml', 'extension.vsixmanifest']);
     expect(names.filter((name) => /\.(map|ts|tsx)$|^dist\/test\//.test(name))).toEqual([]);
   });

@@ -5,14 +5,15 @@ import { planSchema } from '../../engine/protocol/plan';
 import { EditorWindow } from '../support/editorWindow';
 import { lookAt } from '../support/pixels';
 import { eventually } from '../support/processes';
+import { stepByStep } from '../support/stepByStep';
 import { vsixUnderTest } from '../support/vsix';
 
 /** Colour themes in which the walk ends, with the class of the workbench that tells that the theme is on. */
 const themes = [
-  { name: 'light', theme: 'Default Light Modern', className: 'vs' },
-  { name: 'high-contrast', theme: 'Default High Contrast', className: 'hc-black' },
-  { name: 'high-contrast-light', theme: 'Default High Contrast Light', className: 'hc-light' },
-  { name: 'dark', theme: 'Default Dark Modern', className: 'vs-dark' },
+  { name: 'dark', theme: 'Dark Modern', className: 'vs-dark' },
+  { name: 'high-contrast', theme: 'Dark High Contrast', className: 'hc-black' },
+  { name: 'high-contrast-light', theme: 'Light High Contrast', className: 'hc-light' },
+  { name: 'light', theme: 'Light Modern', className: 'vs' },
 ];
 
 /** One person, one window: each step goes on where the one before ended. */
@@ -24,6 +25,7 @@ describe('a person with a checkpoint', () => {
   });
 
   afterAll(() => editor.dispose());
+  stepByStep();
 
   it('sees on config.json what the model is and what can be done', async () => {
     await editor.openFile('sample/config.json');
@@ -95,12 +97,11 @@ describe('a person with a checkpoint', () => {
         return colours >= 3 && painted > 0.01 ? true : undefined;
       });
     }
-    await panel.getByText('sample.moeplan.json').first().waitFor();
+    await panel.getByText('sample.moeplan.json').filter({ visible: true }).first().waitFor();
   });
 
   it.each(themes)('reads everything in the theme $name', async ({ name, theme, className }) => {
-    editor.changeSetting('workbench.colorTheme', theme);
-    await editor.page.locator(`.monaco-workbench.${className}`).waitFor();
+    await editor.changeTheme(theme, className);
     const canvas = editor.webviewPanel.locator('.heat-map canvas');
     await canvas.scrollIntoViewIfNeeded();
     await eventually(`a heat map in ${name}`, async () => {

@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser, FrameLocator, Locator, Page } from 'playwright-core';
@@ -28,7 +28,6 @@ export class EditorWindow {
     /** Process group of the server, its extension hosts and engines. */
     readonly processGroup: number,
     private readonly name: string,
-    private readonly settingsFile: string,
     private readonly close: () => Promise<void>,
   ) {}
 
@@ -55,8 +54,7 @@ export class EditorWindow {
       page.setDefaultTimeout(patience);
       await page.goto(server.address(workspace));
       await page.locator('.explorer-folders-view .monaco-list-row').first().waitFor();
-      const settings = join(server.userData, 'User', 'settings.json');
-      return new EditorWindow(page, workspace, server.processId, options.name, settings, close);
+      return new EditorWindow(page, workspace, server.processId, options.name, close);
     } catch (error) {
       await close();
       throw error;
@@ -150,10 +148,11 @@ export class EditorWindow {
         .map((content) => content.replace(/^"|"$/g, '').replaceAll('\u00a0', ' '))`);
   }
 
-  /** Changes one user setting, as a person does in settings.json. */
-  changeSetting(name: string, value: unknown): void {
-    const settings = JSON.parse(readFileSync(this.settingsFile, 'utf8')) as Record<string, unknown>;
-    writeFileSync(this.settingsFile, JSON.stringify({ ...settings, [name]: value }));
+  /** Changes the colour theme as a person does, and waits until the workbench has it. */
+  async changeTheme(label: string, className: string): Promise<void> {
+    await this.command('Preferences: Color Theme');
+    await this.choose(label);
+    await this.page.locator(`.monaco-workbench.${className}`).waitFor();
   }
 
   /** Content of the extension's webview in the side bar: two nested frames. */
