@@ -28,6 +28,11 @@ import { engineVersion } from './version';
 /** Progress is sent at most this often, in milliseconds. */
 const progressInterval = 50;
 
+/** A record of the job table whose own parameter type was lost by iterating. */
+interface AnyJob {
+  run(params: unknown, services: EngineServices, job: JobContext): Promise<unknown>;
+}
+
 /** The engine process: answers the requests of the protocol over IPC, one long job at a time. */
 class EngineServer {
   private services: EngineServices | undefined;
@@ -68,10 +73,8 @@ class EngineServer {
     const abort = new AbortController();
     token.onCancellationRequested(() => abort.abort());
     // The table ties every name to its own parameter type; iterating over it loses that, the schema has checked it.
-    const { run } = record as {
-      run: (this: void, params: unknown, services: EngineServices, job: JobContext) => Promise<unknown>;
-    };
-    const start = () => run(params, services, this.jobContext(envelope.job, abort.signal));
+    const { job } = envelope;
+    const start = () => (record as AnyJob).run(params, services, this.jobContext(job, abort.signal));
     if (!record.exclusive) {
       return start();
     }

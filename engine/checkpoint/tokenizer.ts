@@ -20,6 +20,8 @@ export interface CheckpointTokenizer {
   parts(text: string): Iterable<string>;
   /** Token that separates texts: end of text, else beginning of text; undefined when the checkpoint names neither. */
   readonly separatorId: number | undefined;
+  /** Tokens that the tokenizer itself puts before a text, such as beginning-of-text; none for many models. */
+  readonly beginning: readonly number[];
   /** Highest token id plus one. */
   readonly vocabularySize: number;
 }
@@ -52,6 +54,7 @@ export async function loadTokenizer(checkpoint: Checkpoint): Promise<CheckpointT
     encode: encodeText,
     parts: (text) => (splittable ? splitText(text, encodeText) : [text]),
     separatorId: specialToken('eos', sources) ?? specialToken('bos', sources),
+    beginning: beginningOf(tokenizer, encodeText),
     vocabularySize: 1 + [...tokenizer.get_vocab().values()].reduce((highest, id) => Math.max(highest, id), -1),
   };
 }
@@ -106,6 +109,15 @@ function encode(tokenizer: Tokenizer, text: string, file: string): number[] {
     );
   }
   return ids;
+}
+
+/** What the post-processor puts before the ids of a text. */
+function beginningOf(tokenizer: Tokenizer, encodeText: (text: string) => number[]): number[] {
+  const text = 'a';
+  const plain = encodeText(text);
+  const { ids } = tokenizer.encode(text, { add_special_tokens: true });
+  const start = ids.findIndex((_, at) => plain.length > 0 && plain.every((id, offset) => ids[at + offset] === id));
+  return ids.slice(0, Math.max(0, start));
 }
 
 interface TokenSources {

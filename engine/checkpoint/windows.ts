@@ -78,11 +78,23 @@ function joinedWindows(dataset: Dataset, tokenizer: CheckpointTokenizer, options
   return result.length === 0 && pending.length >= 2 ? [Int32Array.from(pending)] : result;
 }
 
-/** Sequences of separator, prompt and answer. Both parts are encoded apart, so that the answer's span is exact. */
+/**
+ * Sequences of prompt and answer, begun as the tokenizer begins a text. No separator stands before them: models are asked
+ * without one, and small ones notice. Both parts are encoded apart, so that the answer's span is exact.
+ * @throws TunerError `malformedText` when an answer has no token, or nothing stands before it
+ */
 export function makeTaskSequences(items: readonly TaskItem[], tokenizer: CheckpointTokenizer): TaskSequence[] {
   return items.map(({ task, prompt, answer }) => {
-    const before = append(separator(tokenizer), tokenizer.encode(prompt));
+    const asked = [...tokenizer.beginning, ...tokenizer.encode(prompt)];
+    const before = asked.length > 0 ? asked : separator(tokenizer);
     const ids = Int32Array.from([...before, ...tokenizer.encode(answer)]);
+    if (before.length === 0 || ids.length === before.length) {
+      const missing = before.length === 0 ? 'prompt' : 'answer';
+      throw new TunerError('malformedText', `A task item has no token in its ${missing}.`, {
+        place: JSON.stringify({ task, prompt, answer }).slice(0, 200),
+        wayOut: 'Give every item a prompt and an answer that the tokenizer knows.',
+      });
+    }
     return { task, ids, answerStart: before.length, answerEnd: ids.length };
   });
 }

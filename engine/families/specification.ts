@@ -190,7 +190,7 @@ export interface GroupedQueryAttentionSpec {
   readonly queryKeyNormScope: 'head' | 'projection';
   /** Whether query/key normalisation comes before or after the rotation. */
   readonly queryKeyNormOrder: 'before-rotary' | 'after-rotary';
-  /** Clamp of all projections to [-c, c] (OLMoE, DBRX). */
+  /** Clamp of all projections to [-c, c], after a norm of the whole projection (OLMoE, DBRX). */
   readonly clip?: number | undefined;
   readonly rotary?: RotarySpec | undefined;
   readonly scale: number;

@@ -27,11 +27,12 @@ export function groupedQueryAttention(
   const clip = (value: Value) =>
     spec.clip === undefined ? value : graph.node('Clip', [value, graph.float(-spec.clip), graph.float(spec.clip)]);
   const project = (map: GroupedQueryAttentionSpec['query'], heads: number, normSpec: NormSpec | undefined) => {
-    const projected = clip(linear(graph, x, map));
-    const normalised =
+    const projected = linear(graph, x, map);
+    const normalised = clip(
       normSpec !== undefined && spec.queryKeyNormScope === 'projection'
         ? norm(graph, projected, normSpec, heads * spec.headSize)
-        : projected;
+        : projected,
+    );
     const split = splitHeads(graph, normalised, heads, spec.headSize, sequence);
     const perHead = normSpec !== undefined && spec.queryKeyNormScope === 'head';
     const before = perHead && spec.queryKeyNormOrder === 'before-rotary';

@@ -25,7 +25,7 @@ export interface MeasuredSearchOptions {
   readonly total: number;
   /** Allocations to begin with, measured in this order; at least one, all within the bounds and the total. */
   readonly starts: readonly (readonly number[])[];
-  /** The true loss of an allocation, smaller is better; the same number for the same allocation. */
+  /** The true loss of an allocation, smaller is better; the same number for the same allocation. NaN counts as infinite. */
   readonly measure: (allocation: readonly number[], hint: PrefixHint) => Promise<number>;
   /** Measurements allowed, the starts included. */
   readonly evaluations: number;
@@ -131,6 +131,7 @@ class Search {
     try {
       const hint = { base: base?.activeExperts ?? activeExperts, firstChanged, signal };
       measured = await this.options.measure(activeExperts, hint);
+      measured = Number.isNaN(measured) ? Infinity : measured;
     } catch (error) {
       // A measurement that was cut short by the signal is not a failure: the loop ends with the best so far.
       if (signal?.aborted === true) {
@@ -148,7 +149,7 @@ class Search {
         this.model.observe(base.activeExperts, activeExperts, measured - base.measured);
       }
     }
-    const accepted = base === undefined || measured < base.measured || Number.isNaN(base.measured);
+    const accepted = base === undefined || measured < base.measured;
     const best = accepted ? here : base;
     this.best = best;
     yield { ...here, evaluation: this.known.size, predicted, kind, accepted, best, effort: this.effort };
@@ -161,7 +162,7 @@ class Search {
       return undefined;
     }
     let chosen: readonly number[] | undefined;
-    let highest = negligible * Math.abs(best.measured);
+    let highest = Number.isFinite(best.measured) ? negligible * Math.abs(best.measured) : 0;
     for (const candidate of proposals(this.model.adaptedTable(), best.activeExperts, this.options.total)) {
       if (this.isKnown(candidate)) {
         continue;
