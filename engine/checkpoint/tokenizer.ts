@@ -54,7 +54,7 @@ export async function loadTokenizer(checkpoint: Checkpoint): Promise<CheckpointT
     encode: encodeText,
     parts: (text) => (splittable ? splitText(text, encodeText) : [text]),
     separatorId: specialToken('eos', sources) ?? specialToken('bos', sources),
-    beginning: beginningOf(tokenizer, encodeText),
+    beginning: beginningOf(encodeText(probeText), encode(tokenizer, probeText, tokenizerFile, true)),
     vocabularySize: 1 + [...tokenizer.get_vocab().values()].reduce((highest, id) => Math.max(highest, id), -1),
   };
 }
@@ -92,10 +92,10 @@ function buildTokenizer(definition: ConfigObject, config: ConfigObject, file: st
   }
 }
 
-function encode(tokenizer: Tokenizer, text: string, file: string): number[] {
+function encode(tokenizer: Tokenizer, text: string, file: string, addSpecialTokens = false): number[] {
   let ids: number[];
   try {
-    ids = text === '' ? [] : tokenizer.encode(text, { add_special_tokens: false }).ids;
+    ids = text === '' ? [] : tokenizer.encode(text, { add_special_tokens: addSpecialTokens }).ids;
   } catch (error) {
     throw malformed('The tokenizer fails on a text', file, undefined, asError(error));
   }
@@ -111,13 +111,14 @@ function encode(tokenizer: Tokenizer, text: string, file: string): number[] {
   return ids;
 }
 
-/** What the post-processor puts before the ids of a text. */
-function beginningOf(tokenizer: Tokenizer, encodeText: (text: string) => number[]): number[] {
-  const text = 'a';
-  const plain = encodeText(text);
-  const { ids } = tokenizer.encode(text, { add_special_tokens: true });
-  const start = ids.findIndex((_, at) => plain.length > 0 && plain.every((id, offset) => ids[at + offset] === id));
-  return ids.slice(0, Math.max(0, start));
+/** Any text that has a token: what a post-processor adds does not depend on it. */
+const probeText = 'a';
+
+/** What stands before the ids of a text once the post-processor has been at them. */
+function beginningOf(plain: readonly number[], processed: readonly number[]): readonly number[] {
+  const isTextAt = (start: number): boolean => plain.every((id, offset) => processed[start + offset] === id);
+  const start = plain.length === 0 ? -1 : processed.findIndex((_, at) => isTextAt(at));
+  return processed.slice(0, Math.max(0, start));
 }
 
 interface TokenSources {

@@ -47,6 +47,13 @@ describe('tokenizer', () => {
     expect(tokenizer.vocabularySize).toBe(7);
   });
 
+  it('knows what its post-processor puts before a text', async () => {
+    const tokenizer = await load(await folderOf({ 'tokenizer.json': definition }));
+    expect(tokenizer.beginning).toEqual([6]);
+    const plain = await load(await folderOf({ 'tokenizer.json': { ...definition, post_processor: null } }));
+    expect(plain.beginning).toEqual([]);
+  });
+
   it.each([
     ['the config', { 'config.json': { eos_token_id: 4, bos_token_id: 2 } }, 4],
     ['the first of a list', { 'config.json': { eos_token_id: [3, 4] } }, 3],

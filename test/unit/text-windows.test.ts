@@ -11,6 +11,7 @@ const characters: CheckpointTokenizer = {
   encode: (text) => Array.from(text, (character) => character.charCodeAt(0)),
   parts: (text) => [text],
   separatorId: 0,
+  beginning: [],
   vocabularySize: 256,
 };
 
@@ -50,8 +51,25 @@ describe('windows', () => {
 
   it('of tasks mark the answer', () => {
     const [sequence] = makeTaskSequences([{ task: 'copy', prompt: 'ab>', answer: 'ab.' }], characters);
-    expect(sequence).toMatchObject({ task: 'copy', answerStart: 4, answerEnd: 7 });
-    expect(show([sequence!.ids])).toEqual(['|ab>ab.']);
+    expect(sequence).toMatchObject({ task: 'copy', answerStart: 3, answerEnd: 6 });
+    expect(show([sequence!.ids])).toEqual(['ab>ab.']);
+  });
+
+  it('of tasks begin as the tokenizer begins a text, and with the separator where nothing else stands first', () => {
+    const item = { task: 'copy', prompt: 'ab>', answer: 'ab.' };
+    const [begun] = makeTaskSequences([item], { ...characters, beginning: [94] });
+    expect(begun).toMatchObject({ answerStart: 4, answerEnd: 7 });
+    expect(show([begun!.ids])).toEqual(['^ab>ab.']);
+    const [unasked] = makeTaskSequences([{ ...item, prompt: '' }], characters);
+    expect(unasked).toMatchObject({ answerStart: 1, answerEnd: 4 });
+    expect(show([unasked!.ids])).toEqual(['|ab.']);
+  });
+
+  it('of tasks without prompt or answer are refused', () => {
+    const unseparated = { ...characters, separatorId: undefined };
+    const item = { task: 'copy', prompt: '', answer: 'ab.' };
+    expect(() => makeTaskSequences([item], unseparated)).toThrow(/no token in its prompt/);
+    expect(() => makeTaskSequences([{ ...item, prompt: 'ab>', answer: '' }], characters)).toThrow(/in its answer/);
   });
 });
 
@@ -117,11 +135,11 @@ const taskModel = sharedPath('models/tasks');
 describe.skipIf(taskModel === undefined)('the trained task model', () => {
   it('gives the sequences of the reference tokenizer for all task items and documents', async () => {
     const tokenizer = await loadTokenizer(await openCheckpoint(taskModel!));
-    expect(tokenizer).toMatchObject({ separatorId: 1, vocabularySize: 97 });
+    expect(tokenizer).toMatchObject({ separatorId: 1, beginning: [], vocabularySize: 97 });
     const sequences = makeTaskSequences(await loadTasks([`${taskModel}/tasks.jsonl`]), tokenizer);
     expect(sequences.length).toBe(2400);
     expect(digest(sequences.map(({ ids }) => ids))).toBe(
-      'd406ab4d014c380968e524b2eeef7b59b501ce1596c296e7680731f60e88c32d',
+      '09bb42fa8e20aa60dd842c0088d9a10365c991e3cd1db509d03b707ebfef0ffb',
     );
     const [documents] = await loadDatasets([`${taskModel}/calibration.jsonl`]);
     const windows = makeWindows(documents!, tokenizer, { length: 48, perDocument: true });
