@@ -91,7 +91,7 @@ export const english = {
   frontCellMeasured: '{average} active on average ({total} in total): predicted {predicted}, measured {measured}',
   frontCellChosen: '{cell} (plan)',
   frontPick: 'Click a point, or press Enter on it, to make it the plan.',
-  frontAxis: 'Active experts per layer, average',
+  frontAxis: 'Active experts on average',
   predictedAxis: 'Predicted',
   perplexityAxis: 'Perplexity change %',
   accuracyAxis: 'Accuracy lost, points',

@@ -41,6 +41,21 @@ export interface PageOptions {
   readonly reducedMotion?: boolean;
 }
 
+/** The little of the DOM that functions run in the page need here: the program of the tests has no DOM types. */
+export interface PageElement {
+  textContent: string;
+  readonly value: string;
+  readonly scrollWidth: number;
+  readonly clientWidth: number;
+  readonly dataset: Readonly<Record<string, string>>;
+  readonly ownerDocument: {
+    readonly activeElement: PageElement | null;
+    getElementById(id: string | null): PageElement | null;
+  };
+  getAttribute(name: string): string | null;
+  contains(other: PageElement | null): boolean;
+}
+
 /** How much of a canvas is painted, in how many colours. */
 export interface CanvasStatistics {
   readonly painted: number;

@@ -213,3 +213,9 @@ export const snapshots = {
     },
   },
 } satisfies Record<string, DashboardSnapshot>;
+
+/** A measured number as the views show it: three significant digits, zero alone. */
+export function shownNumber(value: number): string {
+  const digits = { minimumSignificantDigits: value === 0 ? 1 : 3, maximumSignificantDigits: 3 };
+  return new Intl.NumberFormat('en', digits).format(value);
+}

@@ -58,6 +58,7 @@ export class FrontChart implements ChartSurface {
 
   update(data: FrontChartData): void {
     this.data = data;
+    this.chart.resize();
     this.apply();
   }
 

@@ -1,9 +1,9 @@
 import type { GridSize } from '../ui-kit/gridCursor';
 import { colourSteps } from './colourScale';
 
-/** Values of a heat map, row by row; NaN where nothing was measured. */
+/** Values of a heat map, row by row; NaN where nothing was measured. In double precision, since texts show them too. */
 export interface HeatMapValues extends GridSize {
-  readonly values: Float32Array;
+  readonly values: Float64Array;
 }
 
 /** Smallest, largest and mean of the values that are numbers, and where the largest is. */

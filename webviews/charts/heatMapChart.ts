@@ -69,6 +69,8 @@ export class HeatMapChart implements ChartSurface {
       this.canvas.parentElement.style.height = `${String(Math.round(height))}px`;
     }
     this.chart.options = this.chartOptions();
+    // The chart learns of its new height from an observer only after a frame with the old one.
+    this.chart.resize();
     this.chart.update('none');
   }
 
@@ -120,6 +122,10 @@ export class HeatMapChart implements ChartSurface {
   }
 
   private drawCells(context: CanvasRenderingContext2D): void {
+    // The chart draws once inside its constructor, before there is anything to draw.
+    if (this.data === undefined) {
+      return;
+    }
     const { left, top, width, height } = this.area();
     this.bitmap.draw(context, left, top, width, height);
     if (this.theme.border !== undefined) {

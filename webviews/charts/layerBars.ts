@@ -44,6 +44,7 @@ export class LayerBars implements ChartSurface {
 
   update(data: LayerBarsData): void {
     this.data = data;
+    this.chart.resize();
     this.apply();
   }
 
@@ -105,9 +106,13 @@ export class LayerBars implements ChartSurface {
   }
 
   private drawAverage(context: CanvasRenderingContext2D): void {
+    // The chart draws once inside its constructor, before there is anything to draw.
+    if (this.data.labels.length === 0) {
+      return;
+    }
     const { left, width } = drawingArea(this.chart);
     const y = this.chart.scales['y']?.getPixelForValue(this.data.average);
-    if (y === undefined || this.data.labels.length === 0) {
+    if (y === undefined) {
       return;
     }
     context.save();

@@ -2,6 +2,7 @@ import type { EvaluateResult } from '../../engine/protocol/evaluation';
 import { text } from '../strings';
 import { element } from '../ui-kit/elements';
 import { formatDecimals } from '../ui-kit/numbers';
+import { createScrollArea } from '../ui-kit/scrollArea';
 import { createDropdown } from '../ui-kit/toolkit';
 import { averageExperts, evaluationGroups, runLabel } from './evaluationModel';
 import type { EvaluationGroup, EvaluationRow } from './evaluationModel';
@@ -67,7 +68,7 @@ function createGroupTable(group: EvaluationGroup): HTMLElement {
     element('thead', {}, [element('tr', {}, headings)]),
     element('tbody', {}, group.rows.map(createRow)),
   ]);
-  return element('div', { className: 'table-scroller' }, [table]);
+  return createScrollArea(group.title, table);
 }
 
 function createRow(row: EvaluationRow): HTMLElement {

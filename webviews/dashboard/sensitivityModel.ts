@@ -14,7 +14,7 @@ import type { MeasureName } from './uiState';
 export function heatMapOf(profile: ProfileResult, budget: BudgetResult | undefined, measure: MeasureName): HeatMapData {
   const rows = profile.layers.length;
   const columns = profile.activeExperts;
-  const values = new Float32Array(rows * columns).fill(Number.NaN);
+  const values = new Float64Array(rows * columns).fill(Number.NaN);
   profile.layers.forEach((layer, row) => {
     layer[measure].slice(0, columns).forEach((value, column) => {
       values[row * columns + column] = value;

@@ -35,8 +35,8 @@ export interface DataGrid {
 
 /** Most cells kept in the page, and the stretch of each axis that is kept beyond it. */
 export const maximumCells = 1600;
-const stretchRows = 24;
-const stretchColumns = 16;
+const stretchRows = 16;
+const stretchColumns = 8;
 
 export function createDataGrid(options: DataGridOptions): DataGrid {
   const hintId = uniqueId('hint');
@@ -62,6 +62,8 @@ export function createDataGrid(options: DataGridOptions): DataGrid {
   };
   let position: GridPosition = { row: 0, column: 0 };
   let start: GridPosition = { row: 0, column: 0 };
+  /** Cells in the page with their positions, and the elements the cursor can be on. */
+  let cells: { readonly target: HTMLElement; readonly row: number; readonly column: number }[] = [];
   let targets = new Map<string, HTMLElement>();
   let active: HTMLElement | undefined;
 
@@ -85,6 +87,7 @@ export function createDataGrid(options: DataGridOptions): DataGrid {
     table.setAttribute('aria-rowcount', String(rows + 1));
     table.setAttribute('aria-colcount', String(columns + 1));
     targets = new Map();
+    cells = [];
 
     const headings = [element('th', { text: model.corner, attributes: { scope: 'col', 'aria-colindex': '1' } })];
     for (let column = start.column; column < start.column + columnCount; column += 1) {
@@ -115,6 +118,7 @@ export function createDataGrid(options: DataGridOptions): DataGrid {
     for (let column = start.column; column < start.column + columnCount; column += 1) {
       const attributes = { role: 'gridcell', 'aria-colindex': String(column + 2) };
       const cell = element('td', { text: model.cell(row, column), attributes });
+      cells.push({ target: cell, row, column });
       if (options.mode === 'cells') {
         prepareTarget(cell, row, column);
       }
@@ -124,6 +128,20 @@ export function createDataGrid(options: DataGridOptions): DataGrid {
       prepareTarget(line, row, 0);
     }
     return line;
+  }
+
+  /** New values in the old cells: faster than new cells, and what has the cursor stays the same element. */
+  function refill(): void {
+    for (const { target, row, column } of cells) {
+      setText(target, model.cell(row, column));
+    }
+    for (const target of targets.values()) {
+      const { row, column } = placeOf(target);
+      const chosen = String(model.isChosen(row, column));
+      if (target.getAttribute('aria-selected') !== chosen) {
+        target.setAttribute('aria-selected', chosen);
+      }
+    }
   }
 
   function prepareTarget(target: HTMLElement, row: number, column: number): void {
@@ -175,7 +193,7 @@ export function createDataGrid(options: DataGridOptions): DataGrid {
   body.addEventListener('click', (event) => {
     const target = event.target instanceof Element ? event.target.closest<HTMLElement>('[data-row]') : null;
     if (target !== null) {
-      moveTo({ row: Number(target.dataset['row']), column: Number(target.dataset['column']) });
+      moveTo(placeOf(target));
       options.onMove(position);
     }
   });
@@ -189,7 +207,12 @@ export function createDataGrid(options: DataGridOptions): DataGrid {
       return position;
     },
     update: (next) => {
+      const sameShape = shapeOf(model) === shapeOf(next);
       model = next;
+      if (sameShape) {
+        refill();
+        return;
+      }
       position = clampPosition(position, size());
       render();
     },
@@ -198,4 +221,13 @@ export function createDataGrid(options: DataGridOptions): DataGrid {
       table.focus({ preventScroll: true });
     },
   };
+}
+
+function placeOf(target: HTMLElement): GridPosition {
+  return { row: Number(target.dataset['row']), column: Number(target.dataset['column']) };
+}
+
+/** Everything about a model but its values. */
+function shapeOf({ label, corner, columnHeaders, rowHeaders }: GridModel): string {
+  return JSON.stringify([label, corner, columnHeaders, rowHeaders]);
 }

@@ -42,11 +42,16 @@ const fakeHost = {
 
   canvasStatistics: (selector: string): { painted: number; colours: number } => {
     const canvas = document.querySelector<HTMLCanvasElement>(selector);
-    const context = canvas?.getContext('2d');
-    if (canvas === null || context === null || context === undefined || canvas.width === 0 || canvas.height === 0) {
+    if (canvas === null || canvas.width === 0 || canvas.height === 0) {
       return { painted: 0, colours: 0 };
     }
-    const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+    // A copy, since reading the canvas itself would change how the browser keeps it.
+    const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d', { willReadFrequently: true });
+    if (copy === null) {
+      throw new Error('The browser gives no drawing context.');
+    }
+    copy.drawImage(canvas, 0, 0);
+    const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
     const colours = new Set<number>();
     let painted = 0;
     for (let pixel = 0; pixel < data.length; pixel += 4) {
@@ -102,7 +107,7 @@ Object.assign(window, {
 
 // VS Code has themed the body before the webview's script runs.
 new MutationObserver((_, observer) => {
-  if (document.body !== null) {
+  if (document.querySelector('body') !== null) {
     observer.disconnect();
     applyTheme(settings.theme);
   }

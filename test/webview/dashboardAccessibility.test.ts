@@ -1,0 +1,70 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import type { AxeResults } from 'axe-core';
+import { describe, expect, test } from 'vitest';
+import { dashboardHarness } from '../support/dashboardHarness';
+import type { WebviewPage } from '../support/webviewBrowser';
+import { snapshots } from '../support/webviewSnapshots';
+import { webviewThemes } from '../support/webviewThemes';
+
+const dashboard = dashboardHarness();
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** Serious and critical findings of axe, one line each. */
+async function findings(view: WebviewPage): Promise<string[]> {
+  await view.page.evaluate(`window.axe || (() => { ${axe} })()`);
+  const { violations }: AxeResults = await view.page.evaluate('axe.run(document)');
+  return violations
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html.slice(0, 160)} ${node.failureSummary ?? ''}`));
+}
+
+describe.each(webviewThemes)('the $name theme', (theme) => {
+  test('no serious finding in any state', async () => {
+    const view = await dashboard.open(undefined, { theme, height: 1800 });
+    for (const [state, snapshot] of Object.entries(snapshots)) {
+      await view.post(snapshot);
+      expect([state, await findings(view)]).toEqual([state, []]);
+    }
+  });
+});
+
+test('no serious finding with every table shown, at 200 % zoom', async () => {
+  const tables = ['sensitivity', 'budget', 'front'];
+  const view = await dashboard.open(snapshots.measured, { width: 150, state: { tables } });
+  expect(await findings(view)).toEqual([]);
+});
+
+test('the whole dashboard can be walked with the Tab key, each stop visible', async () => {
+  const view = await dashboard.open(snapshots.measured, { height: 1800 });
+  const stops: string[] = [];
+  for (let step = 0; step < 30; step += 1) {
+    await view.page.keyboard.press('Tab');
+    const name: string = await view.page.evaluate(
+      `document.activeElement.getAttribute('aria-label') || document.activeElement.textContent`,
+    );
+    if (await view.page.evaluate('document.activeElement === document.body')) {
+      break;
+    }
+    stops.push(name.trim());
+  }
+  expect(stops).toEqual([
+    'Checkpoint',
+    'Open config.json',
+    'Profile sensitivity',
+    'Find budgets',
+    'Evaluate',
+    'Sensitivity',
+    'Show numbers as a table: Sensitivity',
+    'Measure',
+    'Output change by layer and number of active experts',
+    'Budget per layer',
+    'Show numbers as a table: Budget per layer',
+    'Chosen active experts per layer',
+    'Quality and cost',
+    'Show numbers as a table: Quality and cost',
+    'Best allocation for each cost',
+    'Evaluation',
+    'Run',
+  ]);
+});

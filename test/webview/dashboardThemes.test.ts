@@ -1,0 +1,75 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { dashboardHarness } from '../support/dashboardHarness';
+import { repository } from '../support/webviewBundle';
+import { snapshots } from '../support/webviewSnapshots';
+import { webviewThemes } from '../support/webviewThemes';
+import type { PageElement, WebviewPage } from '../support/webviewBrowser';
+
+const dashboard = dashboardHarness();
+const screenshots = join(repository, 'test-results', 'webview');
+const charts = ['.heat-map canvas', '.layer-bars canvas', '.front canvas'] as const;
+
+beforeAll(() => {
+  mkdirSync(screenshots, { recursive: true });
+});
+
+/** Pixels of the charts' canvases as one text, to see whether they changed. */
+function pixels(view: WebviewPage, selector: string): Promise<string> {
+  return view.page.locator(selector).evaluate((canvas: { toDataURL(): string }) => canvas.toDataURL());
+}
+
+describe.each(webviewThemes)('the $name theme', (theme) => {
+  test('every chart is painted, in more than one colour', async () => {
+    const view = await dashboard.open(snapshots.measured, { theme, height: 1800 });
+    for (const chart of charts) {
+      const { painted, colours } = await view.canvas(chart);
+      expect([chart, painted > 0.01, colours > 2]).toEqual([chart, true, true]);
+    }
+    const heatMap = await view.canvas('.heat-map canvas');
+    expect(heatMap.painted).toBeGreaterThan(0.5);
+    expect(heatMap.colours).toBeGreaterThan(60);
+    await view.page.screenshot({ path: join(screenshots, `dashboard-${theme.name}.png`) });
+  });
+
+  test('the other states can be looked at', async () => {
+    const view = await dashboard.open(undefined, { theme, height: 900 });
+    for (const state of ['empty', 'running', 'failed', 'stale'] as const) {
+      await view.post(snapshots[state]);
+      const image = await view.page.screenshot({ path: join(screenshots, `dashboard-${theme.name}-${state}.png`) });
+      expect(image.length).toBeGreaterThan(4000);
+    }
+  });
+});
+
+describe('changes around the page', () => {
+  test('a change of theme repaints every chart', async () => {
+    const view = await dashboard.open(snapshots.measured);
+    const before = await Promise.all(charts.map((chart) => pixels(view, chart)));
+    await view.setTheme(webviewThemes[1]);
+    const after = await Promise.all(charts.map((chart) => pixels(view, chart)));
+    after.forEach((image, at) => expect([charts[at], image === before[at]]).toEqual([charts[at], false]));
+    await view.setTheme(webviewThemes[0]);
+    expect(await Promise.all(charts.map((chart) => pixels(view, chart)))).toEqual(before);
+  });
+
+  test.each([150, 220, 300, 480, 1100])('nothing is cut off at a width of %i pixels', async (width) => {
+    const view = await dashboard.open(snapshots.measured, { width });
+    const root = view.page.locator('html');
+    const overflow = await root.evaluate((page: PageElement) => page.scrollWidth - page.clientWidth);
+    expect(overflow).toBeLessThanOrEqual(0);
+    await view.page.screenshot({ path: join(screenshots, `dashboard-width-${width}.png`), fullPage: true });
+  });
+
+  test('reduced motion stops the progress bar from gliding', async () => {
+    const transition = async (reducedMotion: boolean): Promise<string> => {
+      const view = await dashboard.open(snapshots.running, { reducedMotion });
+      return view.page
+        .locator('.progress-fill')
+        .evaluate('getComputedStyle(document.querySelector(".progress-fill")).transitionDuration');
+    };
+    expect(await transition(true)).toBe('0s');
+    expect(await transition(false)).toBe('0.2s');
+  });
+});
