@@ -41,7 +41,14 @@ export type GateRuleRecord =
   | { readonly kind: 'clamped-sum'; readonly minimumKeys: readonly string[]; readonly absent: number }
   | { readonly kind: 'p-norm'; readonly keys: readonly string[] }
   | { readonly kind: 'softmax-chosen' }
-  | { readonly kind: 'sigmoid-chosen' };
+  | { readonly kind: 'sigmoid-chosen'; readonly dividedWhen?: FlagKey }
+  /** The value of a key names the rule. */
+  | {
+      readonly kind: 'by-key';
+      readonly key: string;
+      readonly absent: string;
+      readonly rules: Readonly<Record<string, Exclude<GateRuleRecord, { readonly kind: 'by-key' }>>>;
+    };
 
 /** The router pipeline of a family as data; names are below the layer stem. */
 export interface RouterRecord {
@@ -49,8 +56,11 @@ export interface RouterRecord {
   readonly bias?: string;
   readonly selectionBias?: string;
   readonly selectionBiasWhen?: FlagKey;
+  /** Checkpoints of the family exist with and without the selection bias. */
+  readonly selectionBiasOptional?: boolean;
   readonly score: 'softmax' | 'sigmoid' | 'logits' | 'sqrt-softplus';
-  readonly softcap?: number;
+  /** Tanh soft cap of the logits; 0 and absence mean none. */
+  readonly softcapKeys?: readonly string[];
   readonly groups?: {
     readonly countKeys: readonly string[];
     readonly keptKeys: readonly string[];
@@ -96,7 +106,15 @@ export type ExpertLayout =
 
 export type ActivationRecord =
   | { readonly kind: 'named'; readonly keys: readonly string[]; readonly absent: string }
-  | { readonly kind: 'fixed'; readonly activation: ActivationSpec };
+  | { readonly kind: 'fixed'; readonly activation: ActivationSpec }
+  /** gpt-oss' clamped SwiGLU with its numbers in the config (MiniMax-M3). */
+  | {
+      readonly kind: 'clamped-swiglu';
+      readonly alpha: { readonly key: string; readonly absent: number };
+      readonly limit: { readonly key: string; readonly absent: number };
+    }
+  /** SiLU with a limit per layer; 0, null and absence mean none (Step-3.5). */
+  | { readonly kind: 'limited'; readonly limitsKey: string };
 
 /** Names of a dense or shared network below the layer stem, before `.weight`. */
 export type NetworkNames =
@@ -108,6 +126,12 @@ export type NetworkNames =
 export interface SharedRecord {
   readonly network: NetworkNames;
   readonly gate?: string;
+  /** The decoder layer adds it, outside the block: outputs of the block do not contain it. */
+  readonly beside?: boolean;
+  /** Where this key has this value, the block's output is the mean of shared and routed experts. */
+  readonly averagedWhen?: { readonly key: string; readonly equals: string; readonly absent: string };
+  /** Differs from the routed experts' only in Step-3.5. */
+  readonly activation?: ActivationRecord;
 }
 
 /** Which positions a query may see. */

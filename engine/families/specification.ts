@@ -40,6 +40,8 @@ export type ActivationSpec =
   | { readonly kind: 'clamped-swiglu'; readonly alpha: number; readonly limit: number }
   /** Gate clipped above and up clipped both sides before SiLU. */
   | { readonly kind: 'silu-gated-clipped'; readonly limit: number }
+  /** SiLU of the gate clipped above and up clipped both sides, after the non-linearity (Step-3.5). */
+  | { readonly kind: 'silu-gated-limited'; readonly limit: number }
   | { readonly kind: 'relu-squared' };
 
 /** One feed-forward network: an expert, a shared expert or a dense layer. */
@@ -70,8 +72,8 @@ export type GateRule =
   | { readonly kind: 'p-norm'; readonly p: number }
   /** Softmax over the chosen logits. */
   | { readonly kind: 'softmax-chosen' }
-  /** Sigmoid of the chosen logits. */
-  | { readonly kind: 'sigmoid-chosen' };
+  /** Sigmoid of the chosen logits, divided by their sum where `divided`. */
+  | { readonly kind: 'sigmoid-chosen'; readonly divided: boolean };
 
 /** The router pipeline of one MoE layer, in the order in which it runs. */
 export interface RouterSpec {
@@ -108,6 +110,8 @@ export interface SharedExpertSpec {
   readonly count: number;
   /** `[1, hidden]` weight of a sigmoid gate (Qwen2-MoE). */
   readonly gate?: LinearSpec | undefined;
+  /** Multiplies the output: one half where the family averages shared and routed experts. */
+  readonly scale?: number | undefined;
 }
 
 export interface MoeBlockSpec {
@@ -120,6 +124,10 @@ export interface MoeBlockSpec {
   readonly router: RouterSpec;
   readonly activation: ActivationSpec;
   readonly shared?: SharedExpertSpec | undefined;
+  /** A shared network that the decoder layer adds beside the block: not part of the block's own output (Granite). */
+  readonly beside?: SharedExpertSpec | undefined;
+  /** Added once to the output of the block (JetMoE). */
+  readonly outputBias?: TensorEntry | undefined;
 }
 
 /** Rotary position embedding of one attention layer, resolved to numbers. */

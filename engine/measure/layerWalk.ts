@@ -1,7 +1,7 @@
 import type { ModelSpec } from '../families/specification';
 import { layerNames } from '../graph/decoderLayerGraph';
-import { embeddingGraph, embeddingNames } from '../graph/modelEndsGraph';
-import { floats, openSession, type RuntimeOptions } from '../runtime/session';
+import { floats, type RuntimeOptions } from '../runtime/session';
+import { embedBatches } from './embedding';
 import { HiddenStore } from './hiddenStore';
 import { step, type JobContext } from './jobContext';
 import { LayerInputs } from './layerInputs';
@@ -54,7 +54,7 @@ export async function walkLayers(options: LayerWalkOptions): Promise<LayerWalkRe
   const inputs = new LayerInputs();
   const [from, to] = options.progress ?? [0, 1];
   try {
-    await embed(options, store);
+    await embedBatches(options, (at, values) => store.write(key(0, at), values));
     let sources = variants.map(() => 0);
     let moeLayer = 0;
     for (const [index, layer] of model.layers.entries()) {
@@ -116,22 +116,4 @@ function firstLike(variant: number, sources: readonly number[], k: readonly numb
     }
   }
   return variant;
-}
-
-async function embed({ model, runtime, batches, job }: LayerWalkOptions, store: HiddenStore): Promise<void> {
-  const session = await openSession(embeddingGraph(model), runtime);
-  try {
-    for (const [at, batch] of batches.entries()) {
-      const values = await step(job, 'embedding', layerDeadlineSeconds, async () => {
-        const ids = { type: 'int64', data: batch.ids, shape: [batch.count, batch.time] } as const;
-        return floats(await session.run({ [embeddingNames.ids]: ids }), embeddingNames.hidden);
-      });
-      if (!allFinite(values)) {
-        await explainNonFinite(model.embedding, -1);
-      }
-      await store.write(key(0, at), values);
-    }
-  } finally {
-    await session.dispose();
-  }
 }

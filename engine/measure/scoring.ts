@@ -4,6 +4,7 @@ import { floats, integers, openSession, type RuntimeOptions } from '../runtime/s
 import { step, type JobContext } from './jobContext';
 import type { LayerWalkResult } from './layerWalk';
 import { allFinite, explainNonFinite } from './nonFinite';
+import { gatherRows, predictedRows, type PredictedRow } from './predictedRows';
 import type { SequenceBatch } from './sequenceBatches';
 
 /** Log-probabilities (float32) that one scoring step may hold per model. */
@@ -81,29 +82,6 @@ export async function scoreSequences(request: ScoreRequest): Promise<SequenceSco
   } finally {
     await session.dispose();
   }
-}
-
-interface PredictedRow {
-  readonly source: number;
-  readonly position: number;
-  /** Row in the batch's hidden states. */
-  readonly row: number;
-}
-
-function predictedRows(batch: SequenceBatch, sequences: readonly Int32Array[]): PredictedRow[] {
-  return batch.sources.flatMap((source, member) =>
-    Array.from({ length: Math.max(0, sequences[source]!.length - 1) }, (_, position) => ({
-      source,
-      position,
-      row: member * batch.time + position,
-    })),
-  );
-}
-
-function gatherRows(hidden: Float32Array, rows: readonly PredictedRow[], width: number): Float32Array {
-  const gathered = new Float32Array(rows.length * width);
-  rows.forEach(({ row }, at) => gathered.set(hidden.subarray(row * width, (row + 1) * width), at * width));
-  return gathered;
 }
 
 function emptyScores(length: number, compare: boolean): SequenceScores {

@@ -1,0 +1,265 @@
+import type { ModelSpec } from '../families/specification';
+import { layerNames } from '../graph/decoderLayerGraph';
+import { scoreGraph, scoreNames } from '../graph/modelEndsGraph';
+import { floats, integers, openSession, type RuntimeOptions, type RuntimeSession } from '../runtime/session';
+import { embedBatches } from './embedding';
+import { HiddenStore } from './hiddenStore';
+import { step, type JobContext } from './jobContext';
+import { LayerInputs } from './layerInputs';
+import { LayerSessions } from './layerSessions';
+import type { ActiveExperts } from './layerWalk';
+import { allFinite, explainNonFinite } from './nonFinite';
+import { gatherRows, predictedRows, type PredictedRow } from './predictedRows';
+import type { SequenceBatch } from './sequenceBatches';
+
+/** Bytes of hidden states that one trace may take; deep or wide models keep every n-th layer only. */
+const traceBytes = 2 ** 29;
+const stepDeadlineSeconds = 300;
+
+/** Log-probabilities (float32) that one scoring step may hold per model. */
+const scoresPerStep = 2 ** 24;
+
+/** How one allocation does on the calibration tokens, against the model with its trained active experts. */
+export interface AllocationQuality {
+  /** Mean KL(full model || this allocation) per predicted token, in nats. */
+  readonly kl: number;
+  /** Mean cross-entropy per predicted token, in nats. */
+  readonly logPerplexity: number;
+  /** Share of predicted tokens whose arg-max is right. */
+  readonly accuracy: number;
+}
+
+/** Hidden states before some of the layers under one allocation; parts below a change belong to an older trace. */
+interface Trace {
+  readonly allocation: ActiveExperts;
+  /** Store key of the states before a decoder layer, for the layers that are kept. */
+  readonly before: ReadonlyMap<number, string>;
+  /** Store key of the states after the last layer. */
+  readonly after: string;
+}
+
+export interface AllocationMeterOptions {
+  readonly model: ModelSpec;
+  readonly runtime: RuntimeOptions;
+  readonly batches: readonly SequenceBatch[];
+  readonly sequences: readonly Int32Array[];
+  readonly job: JobContext;
+}
+
+/**
+ * Measures allocations of active experts on fixed calibration tokens, again and again. An allocation that agrees with a
+ * kept one up to some layer starts there instead of at layer 0, so that trying a change in a late layer is cheap.
+ * Dispose it: it holds sessions and temporary files.
+ */
+export class AllocationMeter {
+  private readonly store = new HiddenStore();
+  private readonly inputs = new LayerInputs();
+  private readonly sessions: LayerSessions;
+  private readonly stride: number;
+  private readonly traces: Trace[] = [];
+  private score: RuntimeSession | undefined;
+  private counter = 0;
+  /** Decoder layers run so far and those that were saved by starting from a kept trace. */
+  readonly work = { layersRun: 0, layersReused: 0 };
+
+  private constructor(private readonly options: AllocationMeterOptions) {
+    const { model, runtime, batches } = options;
+    this.sessions = new LayerSessions(model, runtime);
+    const tokens = batches.reduce((sum, { count, time }) => sum + count * time, 0);
+    this.stride = Math.max(1, Math.ceil((4 * tokens * model.hiddenSize * model.layers.length) / traceBytes));
+  }
+
+  /** Runs the model as trained and keeps its hidden states. `trained` lists k per MoE layer. */
+  static async open(options: AllocationMeterOptions, trained: ActiveExperts): Promise<AllocationMeter> {
+    const meter = new AllocationMeter(options);
+    try {
+      const key = meter.fresh();
+      await embedBatches(options, (at, values) => meter.store.write(`${key}-${at}`, values));
+      meter.traces.push(await meter.run(trained, 0, key, new Map([[0, key]]), true));
+      meter.score = await openSession(scoreGraph(options.model, true), options.runtime);
+      return meter;
+    } catch (error) {
+      await meter.dispose();
+      throw error;
+    }
+  }
+
+  /**
+   * Quality of one allocation (k per MoE layer). `keep` lists allocations whose hidden states stay for later
+   * measurements, besides the trained one; with `trace` this one's are kept until the next call as well.
+   */
+  async measure(
+    allocation: ActiveExperts,
+    options: { readonly keep?: readonly ActiveExperts[]; readonly trace?: boolean } = {},
+  ): Promise<AllocationQuality> {
+    await this.forget(options.keep ?? []);
+    const { trace, layer, key } = this.bestStart(allocation);
+    const before = new Map([...trace.before].filter(([at]) => at <= layer));
+    const made = await this.run(allocation, layer, key, before, options.trace === true);
+    const quality = await this.compare(made.after);
+    if (options.trace === true) {
+      this.traces.push(made);
+    } else if (made.after !== trace.after) {
+      await this.drop(made.after);
+    }
+    return quality;
+  }
+
+  async dispose(): Promise<void> {
+    await this.score?.dispose();
+    await this.sessions.dispose();
+    await this.store.dispose();
+  }
+
+  /** The deepest kept layer up to which some trace ran exactly as this allocation would. */
+  private bestStart(allocation: ActiveExperts): { trace: Trace; layer: number; key: string } {
+    const candidates = this.traces.map((trace) => {
+      const firstDifferent = this.firstDifferentLayer(trace.allocation, allocation);
+      const kept = [...trace.before.keys()].filter((at) => at <= firstDifferent);
+      if (firstDifferent === this.options.model.layers.length) {
+        return { trace, layer: firstDifferent, key: trace.after };
+      }
+      const layer = Math.max(...kept);
+      return { trace, layer, key: trace.before.get(layer)! };
+    });
+    return candidates.reduce((best, candidate) => (candidate.layer > best.layer ? candidate : best));
+  }
+
+  /** Decoder index of the first layer with another k; the number of layers when there is none. */
+  private firstDifferentLayer(left: ActiveExperts, right: ActiveExperts): number {
+    let moe = 0;
+    for (const [index, { feedForward }] of this.options.model.layers.entries()) {
+      if (feedForward.kind === 'moe') {
+        if (left[moe] !== right[moe]) {
+          return index;
+        }
+        moe += 1;
+      }
+    }
+    return this.options.model.layers.length;
+  }
+
+  private async run(
+    allocation: ActiveExperts,
+    start: number,
+    startKey: string,
+    before: Map<number, string>,
+    record: boolean,
+  ): Promise<Trace> {
+    const { model, batches } = this.options;
+    let moe = model.layers.slice(0, start).filter(({ feedForward }) => feedForward.kind === 'moe').length;
+    let current = startKey;
+    for (let index = start; index < model.layers.length; index += 1) {
+      const isMoe = model.layers[index]!.feedForward.kind === 'moe';
+      const next = this.fresh();
+      for (let at = 0; at < batches.length; at += 1) {
+        await this.runLayer(index, isMoe ? allocation[moe] : undefined, at, current, next);
+      }
+      moe += isMoe ? 1 : 0;
+      const keepInput = record && index % this.stride === 0;
+      if (keepInput) {
+        before.set(index, current);
+      } else if (current !== startKey) {
+        await this.drop(current);
+      }
+      current = next;
+    }
+    this.work.layersRun += model.layers.length - start;
+    this.work.layersReused += start;
+    return { allocation: [...allocation], before, after: current };
+  }
+
+  private async runLayer(index: number, k: number | undefined, at: number, from: string, to: string): Promise<void> {
+    const { model, batches, job } = this.options;
+    const layer = model.layers[index]!;
+    const batch = batches[at]!;
+    const data = await this.store.read(`${from}-${at}`);
+    const shape = [batch.count, batch.time, model.hiddenSize];
+    const values = await step(job, `layer ${index}`, stepDeadlineSeconds, async () => {
+      const session = await this.sessions.layer(index);
+      const feeds = this.inputs.feeds(layer, batch.time, k);
+      const hidden = { type: 'float32', data, shape } as const;
+      return floats(await session.run({ ...feeds, [layerNames.hidden]: hidden }, [layerNames.next]), layerNames.next);
+    });
+    if (!allFinite(values)) {
+      await explainNonFinite(layer, index);
+    }
+    await this.store.write(`${to}-${at}`, values);
+  }
+
+  private async compare(after: string): Promise<AllocationQuality> {
+    const { model, batches, sequences } = this.options;
+    const rowsPerStep = Math.max(1, Math.floor(scoresPerStep / model.vocabularySize));
+    const totals = { kl: 0, loss: 0, correct: 0, tokens: 0 };
+    for (const [at, batch] of batches.entries()) {
+      const baseline = await this.store.read(`${this.traces[0]!.after}-${at}`);
+      const changed = await this.store.read(`${after}-${at}`);
+      const rows = predictedRows(batch, sequences);
+      for (let first = 0; first < rows.length; first += rowsPerStep) {
+        await this.scoreRows(rows.slice(first, first + rowsPerStep), baseline, changed, totals);
+      }
+    }
+    const { kl, loss, correct, tokens } = totals;
+    return { kl: Math.max(0, kl / tokens), logPerplexity: loss / tokens, accuracy: correct / tokens };
+  }
+
+  private async scoreRows(
+    rows: readonly PredictedRow[],
+    baseline: Float32Array,
+    changed: Float32Array,
+    totals: { kl: number; loss: number; correct: number; tokens: number },
+  ): Promise<void> {
+    const { model, sequences, job } = this.options;
+    const targets = BigInt64Array.from(rows, ({ source, position }) => BigInt(sequences[source]![position + 1]!));
+    const hidden = (values: Float32Array) => ({
+      type: 'float32' as const,
+      data: gatherRows(values, rows, model.hiddenSize),
+      shape: [rows.length, model.hiddenSize],
+    });
+    const results = await step(job, 'scoring', stepDeadlineSeconds, () =>
+      this.score!.run(
+        {
+          [scoreNames.baseline]: hidden(baseline),
+          [scoreNames.changed]: hidden(changed),
+          [scoreNames.targets]: { type: 'int64', data: targets, shape: [rows.length] },
+        },
+        [scoreNames.divergence, scoreNames.changedLoss, scoreNames.changedBest],
+      ),
+    );
+    const divergence = floats(results, scoreNames.divergence);
+    const loss = floats(results, scoreNames.changedLoss);
+    const best = integers(results, scoreNames.changedBest);
+    for (let row = 0; row < rows.length; row += 1) {
+      totals.kl += divergence[row]!;
+      totals.loss += loss[row]!;
+      totals.correct += Number(best[row] === targets[row]);
+    }
+    totals.tokens += rows.length;
+  }
+
+  /** Drops the traces that are neither the trained one nor asked for, and the states only they had. */
+  private async forget(keep: readonly ActiveExperts[]): Promise<void> {
+    const wanted = new Set(keep.map((allocation) => allocation.join()));
+    const staying = this.traces.filter(({ allocation }, at) => at === 0 || wanted.has(allocation.join()));
+    const used = new Set(staying.flatMap(({ before, after }) => [...before.values(), after]));
+    for (const { before, after } of this.traces) {
+      for (const key of [...before.values(), after]) {
+        if (!used.has(key)) {
+          await this.drop(key);
+        }
+      }
+    }
+    this.traces.splice(0, this.traces.length, ...staying);
+  }
+
+  private async drop(key: string): Promise<void> {
+    for (let at = 0; at < this.options.batches.length; at += 1) {
+      await this.store.delete(`${key}-${at}`);
+    }
+  }
+
+  private fresh(): string {
+    this.counter += 1;
+    return `states${this.counter}`;
+  }
+}
