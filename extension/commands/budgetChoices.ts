@@ -2,15 +2,15 @@ import { localize } from '../common/localize';
 import type { ObjectiveName } from '../../engine/protocol/budget';
 import type { CheckpointSummary } from '../../engine/protocol/checkpointSummary';
 
-/** What each objective minimises, for the picker. */
-export function objectiveDescriptions(): Readonly<Record<ObjectiveName, string>> {
-  return {
-    lexi: localize('Output change per layer, as LExI publishes it'),
-    squared: localize('Squared output change per layer'),
-    'relative-squared': localize('Squared output change relative to the output of the layer'),
-    uniform: localize('Control: the same number in every layer'),
-    random: localize('Control: random numbers'),
-  };
+/** The objectives the picker offers, with what each minimises: those that need nothing but the checkpoint. */
+export function offeredObjectives(): readonly (readonly [name: ObjectiveName, description: string])[] {
+  return [
+    ['lexi', localize('Output change per layer, as LExI publishes it')],
+    ['squared', localize('Squared output change per layer')],
+    ['relative-squared', localize('Squared output change relative to the output of the layer')],
+    ['uniform', localize('Control: the same number in every layer')],
+    ['random', localize('Control: random numbers')],
+  ];
 }
 
 /** A total of active experts over the MoE layers, as the picker offers it. */

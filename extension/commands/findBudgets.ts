@@ -1,9 +1,9 @@
 import * as vscode from 'vscode';
 import { formatPercent } from '../common/format';
 import { localize } from '../common/localize';
-import { objectiveNames, type ObjectiveName } from '../../engine/protocol/budget';
+import type { ObjectiveName } from '../../engine/protocol/budget';
 import type { EngineParams } from '../engine/supervisor';
-import { objectiveDescriptions, totalChoices, totalProblem } from './budgetChoices';
+import { offeredObjectives, totalChoices, totalProblem } from './budgetChoices';
 import { pickCheckpoint, type ReadyCheckpoint } from './pickCheckpoint';
 import { choosePlanFile, saveOpenDocument } from './planLocation';
 import type { Services } from './services';
@@ -12,8 +12,7 @@ import type { Services } from './services';
 export type BudgetOptions = Partial<Omit<EngineParams<'budget'>, 'checkpoint'>>;
 
 async function pickObjective(): Promise<ObjectiveName | undefined> {
-  const descriptions = objectiveDescriptions();
-  const items = objectiveNames.map((name) => ({ label: name, description: descriptions[name] }));
+  const items = offeredObjectives().map(([label, description]) => ({ label, description }));
   const placeHolder = localize('What should the budgets minimise?');
   return (await vscode.window.showQuickPick(items, { placeHolder }))?.label;
 }
@@ -53,6 +52,8 @@ export async function solveAndOpen(
     return;
   }
   store.addBudget(folder, budget);
+  // The engine may have measured for it: what it measured is in the history.
+  await store.inspect(folder, true);
   const document = await vscode.workspace.openTextDocument(vscode.Uri.file(budget.plan ?? options.out));
   await vscode.window.showTextDocument(document, { preview: false });
 }

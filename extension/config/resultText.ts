@@ -95,10 +95,6 @@ export function sensitivityMarkdown(profile: ProfileResult): string {
   return [
     localize('**Sensitivity to fewer active experts** (relative squared error of the MoE output)'),
     '',
-    tableRow(header),
-    tableRow(header.map(() => '--:')),
-    ...rows,
-    '',
     localize('{input} input, {samples} tokens per layer, seed {seed}, {provider}, {seconds} s', {
       input: profile.input,
       samples: profile.samples,
@@ -106,6 +102,10 @@ export function sensitivityMarkdown(profile: ProfileResult): string {
       provider: profile.provider,
       seconds: formatNumber(profile.seconds),
     }),
+    '',
+    tableRow(header),
+    tableRow(header.map(() => '--:')),
+    ...rows,
   ].join('\n');
 }
 
