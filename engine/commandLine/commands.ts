@@ -11,7 +11,7 @@ import { providerNames } from '../protocol/doctor';
 import { defaultWindowLength, evaluateParamsSchema } from '../protocol/evaluation';
 import { defaultProfileSamples, profileInputs, profileParamsSchema } from '../protocol/sensitivity';
 import { engineVersion } from '../version';
-import { activeExpertsList, nonNegativeInteger, positiveInteger, positiveNumber } from './optionValues';
+import { activeExpertsList, nonNegativeInteger, parameters, positiveInteger, positiveNumber } from './optionValues';
 import { renderBudget, renderDoctor, renderEvaluation, renderProfile, renderSummary } from './render';
 import { runCommand, type CommonOptions } from './session';
 import { significant } from './table';
@@ -94,7 +94,7 @@ export function createProgram(programDirectory: string): Command {
       runCommand(
         options,
         programDirectory,
-        (services, job) => profile(profileParamsSchema.parse({ checkpoint, ...options }), services, job),
+        (services, job) => profile(parameters(profileParamsSchema, { checkpoint, ...options }), services, job),
         renderProfile,
       ),
     );
@@ -113,7 +113,7 @@ export function createProgram(programDirectory: string): Command {
       runCommand(
         options,
         programDirectory,
-        (services, job) => budget(budgetParamsSchema.parse({ checkpoint, ...options }), services, job),
+        (services, job) => budget(parameters(budgetParamsSchema, { checkpoint, ...options }), services, job),
         (result) => renderBudget(result, options.front === true),
       ),
     );
@@ -130,7 +130,7 @@ export function createProgram(programDirectory: string): Command {
       runCommand(
         options,
         programDirectory,
-        (services, job) => evaluate(evaluateParamsSchema.parse({ checkpoint, ...options }), services, job),
+        (services, job) => evaluate(parameters(evaluateParamsSchema, { checkpoint, ...options }), services, job),
         renderEvaluation,
       ),
     );

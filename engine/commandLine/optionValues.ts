@@ -1,4 +1,6 @@
 import { InvalidArgumentError } from 'commander';
+import type { z } from 'zod';
+import { TunerError } from '../protocol/errors';
 
 /** Option parsers: each gives a number or throws what commander prints as wrong usage. */
 
@@ -26,4 +28,21 @@ function checked(text: string, accepts: (value: number) => boolean, what: string
     throw new InvalidArgumentError(`It must be ${what}.`);
   }
   return value;
+}
+
+/**
+ * Options as the parameters of a job, with defaults filled in.
+ * @throws TunerError `usage` naming the option whose value is impossible
+ */
+export function parameters<Schema extends z.ZodType>(schema: Schema, options: unknown): z.output<Schema> {
+  const parsed = schema.safeParse(options);
+  if (parsed.success) {
+    return parsed.data;
+  }
+  const issue = parsed.error.issues[0];
+  const name = String(issue?.path[0] ?? '').replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  throw new TunerError('usage', `The value is impossible: ${issue?.message ?? ''}.`, {
+    place: `--${name}`,
+    wayOut: 'Run with --help for the options.',
+  });
 }

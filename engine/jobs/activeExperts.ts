@@ -24,6 +24,13 @@ export async function requestedActiveExperts(
   if (request.plan !== undefined) {
     const plan = await readPlan(request.plan);
     assertPlanFits(plan, planTarget(model), request.plan);
+    plan.activeExperts?.forEach((k, at) => {
+      assertActiveExperts(model.resolved.blocks[at]!, k, {
+        code: 'malformedPlan',
+        file: request.plan,
+        place: `activeExperts[${at}]`,
+      });
+    });
     return plan.activeExperts;
   }
   if (request.activeExperts === undefined) {
@@ -48,12 +55,24 @@ function spread(model: OpenModel, requested: number | readonly number[]): Active
   return list;
 }
 
-/** @throws TunerError `usage` when a block cannot run with k active experts */
-export function assertActiveExperts(block: MoeBlockSpec, k: number): void {
+/** Where a number of active experts was read. */
+interface ActiveExpertsPlace {
+  readonly code: 'usage' | 'malformedPlan';
+  readonly file?: string | undefined;
+  readonly place: string;
+}
+
+/** @throws TunerError `usage` or what is asked for, when a block cannot run with k active experts */
+export function assertActiveExperts(
+  block: MoeBlockSpec,
+  k: number,
+  { code, file, place }: ActiveExpertsPlace = { code: 'usage', place: '--active-experts' },
+): void {
   const most = block.router.sparseMixer === undefined ? block.experts.length : block.activeExperts;
   if (!Number.isInteger(k) || k < 1 || k > most) {
-    throw new TunerError('usage', `Layer ${block.layer} cannot have ${k} active experts.`, {
-      place: '--active-experts',
+    throw new TunerError(code, `Layer ${block.layer} cannot have ${k} active experts.`, {
+      file,
+      place,
       wayOut: `Give a number from 1 to ${most}.`,
     });
   }

@@ -6,8 +6,8 @@ import { objectiveNamed } from '../methods/budgets/objectives';
 import type { BudgetParams, BudgetResult } from '../protocol/budget';
 import { TunerError } from '../protocol/errors';
 import { defaultProfileSamples, type ProfileResult } from '../protocol/sensitivity';
-import { openModel, type OpenModel } from './openModel';
-import { updatePlan } from './planFile';
+import { openModel, planTarget, type OpenModel } from './openModel';
+import { assertPlanAccepts, updatePlan } from './planFile';
 import { profileModel } from './profile';
 import type { EngineServices } from './services';
 
@@ -22,6 +22,9 @@ export async function budget(params: BudgetParams, services: EngineServices, job
     throw new TunerError('usage', 'Give an average or a total, not both.', { place: '--average, --total' });
   }
   const model = await openModel(params.checkpoint);
+  if (params.out !== undefined) {
+    await assertPlanAccepts(path.resolve(params.out), planTarget(model));
+  }
   const layers: LayerToBudget[] = model.resolved.blocks.map(({ layer, activeExperts }) => ({
     index: layer,
     activeExperts,

@@ -3,6 +3,7 @@ import { headGraph, headNames } from '../graph/modelEndsGraph';
 import { LayerSessions } from '../measure/layerSessions';
 import { walkLayers, type LayerWalkResult } from '../measure/layerWalk';
 import { step, type JobContext } from '../measure/jobContext';
+import { allFinite, explainNonFinite } from '../measure/nonFinite';
 import { batchSequences, type SequenceBatch } from '../measure/sequenceBatches';
 import type { ModelSpec } from '../families/specification';
 import { floats, openSession, type RuntimeOptions } from '../runtime/session';
@@ -121,7 +122,11 @@ async function allLogits(
       const results = await step(job, 'head', headDeadlineSeconds, () =>
         session.run({ [headNames.hidden]: { type: 'float32', data, shape } }),
       );
-      collect(collected, 'logits', batch, floats(results, headNames.logits), total);
+      const logits = floats(results, headNames.logits);
+      if (!allFinite(logits)) {
+        await explainNonFinite([model.finalNorm, model.head], model.layers.length);
+      }
+      collect(collected, 'logits', batch, logits, total);
     }
     return collected.get('logits')!;
   } finally {

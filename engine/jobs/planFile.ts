@@ -6,10 +6,14 @@ import { planSchema, planVersion, type Plan } from '../protocol/plan';
 import { editJsonObject, printJson } from './planEdit';
 import { parsePlan, printPath } from './planText';
 
-/** What a plan must agree with. */
-export interface PlanTarget {
+/** The checkpoint a plan belongs to. */
+export interface PlanIdentity {
   readonly family: string;
   readonly fingerprint: string;
+}
+
+/** What a plan must agree with. */
+export interface PlanTarget extends PlanIdentity {
   /** Decoder indices of the MoE layers in model order. */
   readonly moeLayers: readonly number[];
   /** Routed experts, parallel to `moeLayers`. */
@@ -31,21 +35,8 @@ export async function readPlan(file: string): Promise<Plan> {
  * differs or a layer is given more active experts than it has experts
  */
 export function assertPlanFits(plan: Plan, target: PlanTarget, file: string): void {
-  const { source, activeExperts } = plan;
-  if (source !== undefined && source.family !== target.family) {
-    throw new TunerError(
-      'planForAnotherCheckpoint',
-      `The plan was made for a ${source.family} model ("${source.checkpoint}"), this checkpoint is ${target.family}.`,
-      { file, place: 'source.family', wayOut: 'Choose the checkpoint the plan was made for, or make a new plan.' },
-    );
-  }
-  if (source !== undefined && source.fingerprint !== target.fingerprint) {
-    throw new TunerError('planForAnotherCheckpoint', `The plan was made for other weights ("${source.checkpoint}").`, {
-      file,
-      place: 'source.fingerprint',
-      wayOut: 'Choose the checkpoint the plan was made for, or make a new plan.',
-    });
-  }
+  assertPlanSource(plan, target, file);
+  const { activeExperts } = plan;
   if (activeExperts === undefined) {
     return;
   }
@@ -71,6 +62,35 @@ export function assertPlanFits(plan: Plan, target: PlanTarget, file: string): vo
       );
     }
   });
+}
+
+/** @throws TunerError `planForAnotherCheckpoint` when the plan says that it was made for another family or other weights */
+export function assertPlanSource({ source }: Plan, target: PlanIdentity, file: string): void {
+  if (source !== undefined && source.family !== target.family) {
+    throw new TunerError(
+      'planForAnotherCheckpoint',
+      `The plan was made for a ${source.family} model ("${source.checkpoint}"), this checkpoint is ${target.family}.`,
+      { file, place: 'source.family', wayOut: 'Choose the checkpoint the plan was made for, or make a new plan.' },
+    );
+  }
+  if (source !== undefined && source.fingerprint !== target.fingerprint) {
+    throw new TunerError('planForAnotherCheckpoint', `The plan was made for other weights ("${source.checkpoint}").`, {
+      file,
+      place: 'source.fingerprint',
+      wayOut: 'Choose the checkpoint the plan was made for, or make a new plan.',
+    });
+  }
+}
+
+/**
+ * Checks, before hours of work, that the result can go into a plan file that may exist already.
+ * @throws TunerError `malformedPlan`, `planForAnotherCheckpoint`
+ */
+export async function assertPlanAccepts(file: string, target: PlanIdentity): Promise<void> {
+  const place = await existingFile(file);
+  if (place !== undefined) {
+    assertPlanSource(await readPlan(place), target, file);
+  }
 }
 
 /** Changes to a plan: keys that are given are set, keys given as undefined are deleted, all others stay. */

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { writeFileAtomic } from '../checkpoint/atomicFile';
+import { toTunerError } from '../protocol/errors';
 
 /** Kinds of finished results that are kept per checkpoint. */
 export const resultKinds = ['profile', 'budget', 'evaluation'] as const;
@@ -19,6 +20,8 @@ export type CacheWarning = (message: string) => void;
  * costs the cache entry, never the job.
  */
 export class ResultCache {
+  private warned = false;
+
   constructor(
     private readonly directory: string,
     private readonly limitBytes: number,
@@ -47,7 +50,7 @@ export class ResultCache {
     await this.write(path.join(folder, `${kind}-${stamp}-${suffix}.json`), value);
     const names = await namesIn(folder);
     const ofKind = names.filter((name) => name.startsWith(`${kind}-`)).sort();
-    await Promise.all(ofKind.slice(0, -keptResults).map((name) => rm(path.join(folder, name), { force: true })));
+    await Promise.all(ofKind.slice(0, -keptResults).map((name) => this.remove(path.join(folder, name))));
     await this.trim();
   }
 
@@ -74,7 +77,7 @@ export class ResultCache {
       if (bytes <= this.limitBytes) {
         return;
       }
-      await rm(file.file, { force: true });
+      await this.remove(file.file);
       bytes -= file.bytes;
     }
   }
@@ -84,9 +87,23 @@ export class ResultCache {
       await mkdir(path.dirname(file), { recursive: true });
       await writeFileAtomic(file, JSON.stringify(value));
     } catch (error) {
-      this.warn(
-        `The result could not be kept in ${this.directory}: ${error instanceof Error ? error.message : String(error)}`,
-      );
+      this.warnOnce(`Results cannot be kept in ${this.directory} and are lost when this job ends.`, error);
+    }
+  }
+
+  private async remove(file: string): Promise<void> {
+    try {
+      await rm(file, { force: true });
+    } catch (error) {
+      this.warnOnce(`Old results cannot be removed from ${this.directory}.`, error);
+    }
+  }
+
+  /** A disk that refuses one entry refuses the next as well: one sentence says it. */
+  private warnOnce(message: string, error: unknown): void {
+    if (!this.warned) {
+      this.warned = true;
+      this.warn(`${message} ${toTunerError(error).describe()}`);
     }
   }
 
