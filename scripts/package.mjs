@@ -68,7 +68,9 @@ export async function packageExtension(platform, folder = root) {
     mkdirSync(folder, { recursive: true });
     const vsix = join(folder, `${name}-${platform}-${version}.vsix`);
     const vsce = join(root, 'node_modules', '@vscode', 'vsce', 'vsce');
-    const options = ['--target', platform, '--out', vsix, '--no-yarn', '--allow-missing-repository'];
+    // There is no public repository yet that links of the README could be rewritten to.
+    const noRepository = ['--allow-missing-repository', '--no-rewrite-relative-links'];
+    const options = ['--target', platform, '--out', vsix, '--no-yarn', ...noRepository];
     await mustRun(process.execPath, [vsce, 'package', ...options], { cwd: stage, quiet: true });
     check(vsix, platform, natives);
     return vsix;

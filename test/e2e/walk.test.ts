@@ -80,9 +80,9 @@ describe('a person with a checkpoint', () => {
     const lens = editor.codeLens(/^sample\.moeplan\.json: .*accuracy/);
     await lens.waitFor({ timeout: 120_000 });
     const accuracy = Number(/accuracy ([\d.]+)\s?%/.exec((await lens.textContent()) ?? '')?.[1]);
-    // The model as trained scores 97.7 %; with half its experts it must be worse and better than chance.
-    expect(accuracy).toBeGreaterThan(30);
-    expect(accuracy).toBeLessThan(97.7);
+    // The model as trained scores 97.7 %, and half its experts are nearly enough for it.
+    expect(accuracy).toBeGreaterThan(90);
+    expect(accuracy).toBeLessThan(99);
     await editor.screenshot('5-evaluated');
   });
 
@@ -97,7 +97,8 @@ describe('a person with a checkpoint', () => {
         return colours >= 3 && painted > 0.01 ? true : undefined;
       });
     }
-    await panel.getByText('sample.moeplan.json').filter({ visible: true }).first().waitFor();
+    await panel.getByText('Task accuracy').waitFor();
+    await panel.getByRole('row', { name: /^Mean/ }).waitFor();
   });
 
   it.each(themes)('reads everything in the theme $name', async ({ name, theme, className }) => {

@@ -87,7 +87,13 @@ export class EditorWindow {
     const input = this.page.locator('.quick-input-widget input.input');
     await input.waitFor();
     await this.page.keyboard.type(title);
-    await this.page.locator('.quick-input-list .monaco-list-row.focused', { hasText: title }).waitFor();
+    await this.page.locator('.quick-input-list .monaco-list-row', { hasText: title }).first().waitFor();
+    // The palette ranks by its own taste: the command may not be the first.
+    const focused = this.page.locator('.quick-input-list .monaco-list-row.focused', { hasText: title });
+    for (let presses = 0; presses < 10 && (await focused.count()) === 0; presses++) {
+      await this.page.keyboard.press('ArrowDown');
+    }
+    await focused.waitFor();
     await this.page.keyboard.press('Enter');
   }
 
