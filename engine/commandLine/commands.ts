@@ -6,12 +6,26 @@ import { forward } from '../jobs/forward';
 import { inspect } from '../jobs/inspect';
 import { moe } from '../jobs/moe';
 import { profile } from '../jobs/profile';
-import { budgetParamsSchema, objectiveNames, solverNames } from '../protocol/budget';
+import {
+  budgetParamsSchema,
+  costNames,
+  defaultCalibrationTokens,
+  defaultSearchEvaluations,
+  objectiveNames,
+  solverNames,
+} from '../protocol/budget';
 import { providerNames } from '../protocol/doctor';
 import { defaultWindowLength, evaluateParamsSchema } from '../protocol/evaluation';
 import { defaultProfileSamples, profileInputs, profileParamsSchema } from '../protocol/sensitivity';
 import { engineVersion } from '../version';
-import { activeExpertsList, nonNegativeInteger, parameters, positiveInteger, positiveNumber } from './optionValues';
+import {
+  activeExpertsList,
+  layerList,
+  nonNegativeInteger,
+  parameters,
+  positiveInteger,
+  positiveNumber,
+} from './optionValues';
 import { renderBudget, renderDoctor, renderEvaluation, renderProfile, renderSummary } from './render';
 import { runCommand, type CommonOptions } from './session';
 import { significant } from './table';
@@ -103,9 +117,20 @@ export function createProgram(programDirectory: string): Command {
     .option('--average <k>', 'average active experts per MoE layer', positiveNumber)
     .option('--total <n>', 'active experts summed over the MoE layers', positiveInteger)
     .option('--front', 'show every total')
-    .addOption(new Option('--objective <name>', 'what is minimised').choices([...objectiveNames]).default('lexi'))
+    .addOption(new Option('--objective <name>', 'what is minimised').choices([...objectiveNames]).default('auto'))
     .addOption(new Option('--solver <name>', 'how it is minimised').choices([...solverNames]).default('exact'))
+    .option('--text <files...>', 'calibration text for objectives that measure the whole model')
+    .option('--calibration-tokens <n>', 'tokens to measure on', positiveInteger, defaultCalibrationTokens)
+    .option('--length <n>', 'tokens of a calibration window', positiveInteger)
+    .option('--evaluations <n>', 'measurements that auto may make', positiveInteger, defaultSearchEvaluations)
+    .addOption(
+      new Option('--cost <name>', 'what the budget is counted in').choices([...costNames]).default('active-experts'),
+    )
+    .option('--limit <n>', 'largest total cost, for other costs than active experts', positiveNumber)
+    .option('--batch <tokens>', 'tokens processed at once, for bytes and microseconds', positiveInteger, 1)
     .option('--minimum-active <k>', 'fewest active experts of any layer', positiveInteger, 1)
+    .option('--maximum-active <k>', 'most active experts of any layer', positiveInteger)
+    .option('--pinned <layers>', 'decoder layers that keep their active experts, separated by commas', layerList)
     .option('--samples <n>', 'probe tokens per layer', positiveInteger)
     .option('--seed <n>', 'seed of probes and searches', nonNegativeInteger, 0)
     .option('--out <file>', 'plan file to create or update')

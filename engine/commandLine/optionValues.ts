@@ -22,6 +22,11 @@ export function activeExpertsList(text: string): number | number[] {
   return values.length === 1 ? values[0]! : values;
 }
 
+/** Layer indices separated by commas. */
+export function layerList(text: string): number[] {
+  return text.split(',').map((part) => nonNegativeInteger(part.trim()));
+}
+
 function checked(text: string, accepts: (value: number) => boolean, what: string): number {
   const value = text.trim() === '' ? NaN : Number(text);
   if (!accepts(value)) {

@@ -58,6 +58,26 @@ export function renderProfile(result: ProfileResult): string {
   ].join('\n');
 }
 
+function renderCandidates(result: BudgetResult): string[] {
+  if (result.candidates === undefined) {
+    return [];
+  }
+  const rows = result.candidates.map(({ name, predicted, measured, activeExperts }) => [
+    name,
+    predicted === null ? '–' : significant(predicted),
+    measured === null ? '–' : significant(measured.kl),
+    measured === null ? '–' : Math.exp(measured.logPerplexity).toFixed(4),
+    activeExperts.join(' '),
+  ]);
+  const correlation = result.rankCorrelation ?? null;
+  return [
+    '',
+    textTable(['candidate', 'predicted', 'measured KL', 'perplexity', 'active experts'], rows),
+    `Rank correlation of prediction and measurement: ${correlation === null ? '–' : correlation.toFixed(3)}; ${result.measurements ?? 0} measurements on ${result.calibrationTokens ?? 0} tokens`,
+    ...(result.interrupted === true ? ['The search was stopped: this is the best so far.'] : []),
+  ];
+}
+
 export function renderBudget(result: BudgetResult, showFront: boolean): string {
   const rows = result.layers.map((layer, at) => [String(layer), String(result.activeExperts[at])]);
   const predicted = (value: number | null) => (value === null ? '–' : significant(value));
@@ -72,6 +92,13 @@ export function renderBudget(result: BudgetResult, showFront: boolean): string {
     showFront
       ? textTable(['total', 'average', 'predicted', 'active experts'], front)
       : textTable(['layer', 'active experts'], rows),
+    ...renderCandidates(result),
+    ...(result.totalCost === undefined
+      ? []
+      : [
+          `Cost: ${significant(result.totalCost)} of ${significant(result.fullCost ?? 0)} ${result.cost ?? ''}${result.measuredCost === undefined ? '' : `, measured afterwards ${significant(result.measuredCost)}`}`,
+        ]),
+    ...(result.notes ?? []),
     ...(result.plan === undefined ? [] : [`Plan: ${result.plan}`]),
   ].join('\n');
 }

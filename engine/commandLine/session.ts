@@ -53,6 +53,9 @@ export async function runCommand<Result>(
     const result = await job(services, progress.job(abort.signal));
     progress.clear();
     process.stdout.write(`${options.json === true ? JSON.stringify(result) : render(result)}\n`);
+    if (abort.signal.aborted) {
+      process.exitCode = exitCodes.cancelled;
+    }
   } catch (thrown) {
     progress.clear();
     const error = toTunerError(thrown);

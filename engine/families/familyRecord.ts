@@ -142,7 +142,10 @@ export type MaskRecord =
   /** Every layer slides when `use_sliding_window` is true. */
   | { readonly rule: 'window-flag' }
   /** `layer_types` decides; where it is absent, the named fallback does. */
-  | { readonly rule: 'layer-types'; readonly absent: 'causal' | 'alternating' | 'qwen2' | 'upper-window' | 'chunked' };
+  | {
+      readonly rule: 'layer-types';
+      readonly absent: 'causal' | 'alternating' | 'pattern' | 'qwen2' | 'upper-window' | 'chunked';
+    };
 
 export interface RotaryRecord {
   readonly pairing: 'half' | 'interleaved';
@@ -156,6 +159,8 @@ export interface RotaryRecord {
   readonly dimensionKeys?: readonly string[];
   /** Llama-4: list with 1 for layers that rotate, 0 for layers without position embedding. */
   readonly usedInLayers?: { readonly key: string; readonly intervalKey: string; readonly absentInterval: number };
+  /** EXAONE: where some layers slide, only those rotate. */
+  readonly onlySlidingLayers?: boolean;
   /** PhiMoE in Transformers 5: long sequences keep the short factors, only the scale changes. */
   readonly longFactorsUnused?: boolean;
 }
@@ -232,7 +237,16 @@ export interface DecoderRecord {
 /** A family whose MoE blocks can be measured and changed, but whose full forward cannot run here. */
 export interface UnsupportedDecoder {
   readonly supported: false;
+  /** Completes the sentence "The full forward of … cannot run here: …". */
   readonly reason: string;
+  /** The norm before the MoE blocks, where there is one: its weights scale probe inputs. */
+  readonly blockNorm?: BlockNormRecord;
+}
+
+export interface BlockNormRecord {
+  readonly name: string;
+  /** 1 where weights are stored as their difference from one (Qwen3-Next). */
+  readonly offset?: 0 | 1;
 }
 
 /** Everything the engine knows about one model family, as data. */
@@ -243,6 +257,10 @@ export interface FamilyRecord {
   readonly architectures: readonly string[];
   /** The record applies only where this key is at least 1 (families with dense siblings of the same type). */
   readonly requires?: string;
+  /** Variants of the family that the record does not describe: keys that must be absent, null, 0, false or empty. */
+  readonly refuses?: readonly { readonly key: string; readonly reason: string }[];
+  /** What a person should know about every checkpoint of the family. */
+  readonly warnings?: readonly string[];
   readonly keys?: Partial<ConfigKeys>;
   readonly tensors?: Partial<ModelTensorNames>;
   readonly router: RouterRecord;
@@ -250,5 +268,7 @@ export interface FamilyRecord {
   readonly experts: readonly ExpertLayout[];
   readonly activation: ActivationRecord;
   readonly shared?: SharedRecord;
+  /** Name of a vector that is added once to the output of the block. */
+  readonly outputBias?: string;
   readonly decoder: DecoderRecord | UnsupportedDecoder;
 }

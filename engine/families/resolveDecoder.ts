@@ -66,7 +66,8 @@ function resolveLayer(
     feedForwardNorm: weights.norm(stem + norms.feedForward, facts.hiddenSize, norms.kind, epsilon),
     normPlacement: norms.placement,
     residualMultiplier: residualMultiplier(model, decoder, facts.layerCount),
-    feedForward: block === undefined ? dense(model, weights, decoder, stem, facts.hiddenSize) : { kind: 'moe', block },
+    feedForward:
+      block === undefined ? dense(model, weights, decoder, stem, facts.hiddenSize, layer) : { kind: 'moe', block },
   };
 }
 
@@ -76,6 +77,7 @@ function dense(
   decoder: DecoderRecord,
   stem: string,
   hiddenSize: number,
+  layer: number,
 ): LayerFeedForward {
   if (decoder.dense === undefined) {
     weights.tensor(stem + model.record.router.weight);
@@ -84,7 +86,7 @@ function dense(
   return {
     kind: 'dense',
     network: weights.network(stem, decoder.dense, hiddenSize),
-    activation: resolveActivation(model),
+    activation: resolveActivation(model, layer),
   };
 }
 
@@ -94,9 +96,13 @@ function resolveHead(
   decoder: DecoderRecord,
   facts: DecoderFacts,
 ): LinearSpec {
-  const { config, root, names } = model;
+  const { config, outerConfig, root, names } = model;
+  const tiedKeys = decoder.tiedHeadKeys ?? ['tie_word_embeddings'];
   const tied =
-    config.optionalBoolean(decoder.tiedHeadKeys ?? ['tie_word_embeddings'])?.value ?? decoder.tiedHeadAbsent ?? false;
+    config.optionalBoolean(tiedKeys)?.value ??
+    outerConfig.optionalBoolean(tiedKeys)?.value ??
+    decoder.tiedHeadAbsent ??
+    false;
   const stored = weights.find(`${root.head}.weight`) !== undefined;
   if (stored && !tied) {
     return weights.linear(root.head, facts.hiddenSize, facts.vocabularySize);

@@ -2,7 +2,7 @@ import { sliceTensor } from '../checkpoint/readTensor';
 import { dtypeBytes, type TensorEntry } from '../checkpoint/types';
 import { TunerError } from '../protocol/errors';
 import type { ExpertLayout } from './familyRecord';
-import type { FeedForwardSpec, LinearSpec } from './specification';
+import type { FeedForwardSpec, LinearSpec, WeightSource } from './specification';
 import type { WeightLookup } from './weightLookup';
 
 /** What every layout needs to know about the layer it is resolved for. */
@@ -76,9 +76,9 @@ function resolveLayout(weights: WeightLookup, layout: ExpertLayout, layer: Layer
       const [gate, up, down] = stacks as [TensorEntry, TensorEntry, TensorEntry];
       return each((expert) => ({
         layout: 'gated',
-        gate: slab(gate, expert, 'output-major'),
-        up: slab(up, expert, 'output-major'),
-        down: slab(down, expert, 'output-major'),
+        gate: slab(weights, gate, expert, 'output-major'),
+        up: slab(weights, up, expert, 'output-major'),
+        down: slab(weights, down, expert, 'output-major'),
       }));
     }
     case 'row-blocks': {
@@ -88,7 +88,7 @@ function resolveLayout(weights: WeightLookup, layout: ExpertLayout, layer: Layer
         if (entry.shape.length !== 2 || entry.shape[1] !== layer.hiddenSize || !Number.isInteger(width)) {
           throw weights.wrongShape(entry, [undefined, layer.hiddenSize]);
         }
-        return slab({ ...entry, shape: [layer.experts, width, layer.hiddenSize] }, expert, orientation);
+        return slab(weights, { ...entry, shape: [layer.experts, width, layer.hiddenSize] }, expert, orientation);
       };
       const [gate, up, down] = [tensor(layout.gate), tensor(layout.up), tensor(layout.down)];
       return each((expert) => ({
@@ -128,9 +128,9 @@ function fusedExperts(
       : biasRow(weights.shaped(layer.stem + name, [layer.experts, size]), expert);
   return Array.from({ length: layer.experts }, (_, expert) => ({
     layout: 'fused-gated' as const,
-    gateUp: { ...slab(gateUp, expert, orientation), bias: bias(layout.gateUpBias, 2 * width, expert) },
+    gateUp: { ...slab(weights, gateUp, expert, orientation), bias: bias(layout.gateUpBias, 2 * width, expert) },
     arrangement: layout.arrangement,
-    down: { ...slab(down, expert, orientation), bias: bias(layout.downBias, layer.hiddenSize, expert) },
+    down: { ...slab(weights, down, expert, orientation), bias: bias(layout.downBias, layer.hiddenSize, expert) },
   }));
 }
 
@@ -172,11 +172,21 @@ function checkExpertAxis(weights: WeightLookup, entry: TensorEntry, experts: num
 }
 
 /** The matrix of one expert inside a stacked tensor: a byte range, no copy. */
-function slab(entry: TensorEntry, expert: number, orientation: LinearSpec['orientation']): LinearSpec {
+function slab(
+  weights: WeightLookup,
+  entry: TensorEntry,
+  expert: number,
+  orientation: LinearSpec['orientation'],
+): LinearSpec {
   const matrix = part(entry, expert);
   const [rows, columns] = matrix.shape as [number, number];
   const [outputSize, inputSize] = orientation === 'output-major' ? [rows, columns] : [columns, rows];
-  return { weight: { storage: 'plain', entry: matrix }, orientation, inputSize, outputSize };
+  const whole = weights.source(entry, matrix.shape);
+  const weight: WeightSource =
+    whole.storage === 'fp8-block'
+      ? { ...whole, entry: matrix, scale: part(whole.scale, expert) }
+      : { storage: 'plain', entry: matrix };
+  return { weight, orientation, inputSize, outputSize };
 }
 
 function biasRow(entry: TensorEntry, expert: number): TensorEntry {

@@ -80,6 +80,10 @@ function maskTypeOf(
       return 'full';
     case 'alternating':
       return layer % 2 === 0 ? 'sliding' : 'full';
+    case 'pattern': {
+      const pattern = config.optionalInteger(['sliding_window_pattern'])?.value ?? 0;
+      return pattern > 0 && (layer + 1) % pattern !== 0 ? 'sliding' : 'full';
+    }
     case 'chunked':
       return usesRotary ? 'chunked' : 'full';
     case 'upper-window':

@@ -72,7 +72,10 @@ function resolveGroupedQuery(
           keyWidth,
         ]);
 
-  const usesRotary = rotaryUsed(model, record, facts.layer);
+  const mask = resolveMask(config, record.mask, facts.layer, rotaryUsed(model, record, facts.layer), configFile);
+  const usesRotary =
+    rotaryUsed(model, record, facts.layer) &&
+    (record.rotary.onlySlidingLayers !== true || mask.kind === 'sliding' || !config.has('sliding_window'));
   const layerType = layerTypeOf(config, facts.layer);
   const maxPositions = config.optionalInteger(keys.maxPositions)?.value;
   const norms = queryKeyNorms(model, weights, record, facts, { headSize, queryWidth, keyWidth, usesRotary });
@@ -94,7 +97,7 @@ function resolveGroupedQuery(
       ? resolveRotary(config, record.rotary, headSize, maxPositions, layerType, configFile)
       : undefined,
     scale: numberOr(config, record.scaleKeys, headSize ** -0.5),
-    mask: resolveMask(config, record.mask, facts.layer, usesRotary, configFile),
+    mask,
     sinks: record.sinks === undefined ? undefined : weights.vector(facts.stem + record.sinks, heads),
     temperature:
       temperature !== undefined && !usesRotary && flag(config, temperature.when)

@@ -5,8 +5,11 @@ import { recognise, type RecognisedModel } from './recognise';
 import { resolveActivation } from './resolveActivation';
 import { resolveDecoder } from './resolveDecoder';
 import { resolveExperts } from './resolveExperts';
-import { resolveRouter } from './resolveRouter';
-import type { FeedForwardSpec, MoeBlockSpec, ModelSpec, SharedExpertSpec } from './specification';
+import { numberOr, resolveRouter } from './resolveRouter';
+import type { FeedForwardSpec, MoeBlockSpec, ModelSpec, NormSpec, SharedExpertSpec } from './specification';
+
+/** Modules that predict further tokens during training. */
+const predictionModule = /^(model\.|language_model\.)*mtp(_|\.)/;
 
 /** A checkpoint with its family applied: the MoE blocks, and the whole decoder where the forward is supported. */
 export interface ResolvedModel {
@@ -23,6 +26,8 @@ export interface ResolvedModel {
   /** Why the full forward cannot run; undefined when it can. */
   readonly forwardRefusal: string | undefined;
   readonly warnings: readonly string[];
+  /** The norm whose output a layer's block reads; undefined for families without one there (post-norm layers). */
+  blockNorm(layer: number): NormSpec | undefined;
   /** The whole decoder. @throws TunerError `unsupportedFeature` for families without a forward, `missingTensor`, … */
   decoder(): ModelSpec;
 }
@@ -37,7 +42,7 @@ export function resolveModel(checkpoint: Checkpoint): ResolvedModel {
   const hiddenSize = config.integer(keys.hiddenSize, { minimum: 1 }).value;
   const vocabularySize = config.integer(keys.vocabularySize, { minimum: 1 }).value;
   const layerCount = config.integer(keys.layers, { minimum: 1 }).value;
-  const experts = config.integer(keys.experts, { minimum: 1 });
+  const experts = expertCount(recognised);
   const active = activePerLayer(recognised, layerCount);
   const weights = new WeightLookup(checkpoint);
   const stemOf = (layer: number) => root.root + names.layer.replace('{layer}', String(layer));
@@ -65,15 +70,19 @@ export function resolveModel(checkpoint: Checkpoint): ResolvedModel {
     }
     const facts = { stem, hiddenSize, experts: experts.value };
     const routed = resolveExperts(weights, record.experts, facts);
+    const averaged = sharedIsAveraged(recognised);
+    const shared = resolveShared(recognised, weights, { stem, layer, hiddenSize, averaged });
+    const pipeline = resolveRouter(weights, config, record.router, facts);
     blocks.push({
       layer,
       hiddenSize,
       intermediateSize: widthOf(routed[0]!),
       experts: routed,
       activeExperts: k,
-      router: resolveRouter(weights, config, record.router, facts),
-      activation: resolveActivation(recognised),
-      shared: resolveShared(recognised, weights, stem, hiddenSize),
+      router: averaged && shared !== undefined ? { ...pipeline, scale: pipeline.scale / 2 } : pipeline,
+      activation: resolveActivation(recognised, layer),
+      ...(record.shared?.beside === true ? { beside: shared } : { shared }),
+      outputBias: record.outputBias === undefined ? undefined : weights.vector(stem + record.outputBias, hiddenSize),
     });
   }
   if (blocks.length === 0) {
@@ -95,7 +104,8 @@ export function resolveModel(checkpoint: Checkpoint): ResolvedModel {
     forwardRefusal: record.decoder.supported
       ? undefined
       : `The full forward of ${record.title} cannot run here: ${record.decoder.reason}.`,
-    warnings: extraLayerWarnings(recognised, layerCount),
+    warnings: [...(record.warnings ?? []), ...extraLayerWarnings(recognised, layerCount)],
+    blockNorm: (layer) => resolveBlockNorm(recognised, weights, stemOf(layer), hiddenSize),
     decoder: () => resolveDecoder(recognised, weights, { hiddenSize, vocabularySize, layerCount, blocks, stemOf }),
   };
 }
@@ -128,6 +138,24 @@ export function widthOf(network: FeedForwardSpec): number {
   return network.layout === 'fused-gated' ? network.gateUp.outputSize / 2 : network.up.outputSize;
 }
 
+/** Experts of every layer; Hunyuan configs may repeat the number for each layer. */
+function expertCount({ config, keys, checkpoint }: RecognisedModel): { readonly key: string; readonly value: number } {
+  const listKey = keys.experts.find((key) => Array.isArray(config.raw(key)));
+  if (listKey === undefined) {
+    return config.integer(keys.experts, { minimum: 1 });
+  }
+  const { key, value } = config.integerList([listKey]);
+  const first = value[0];
+  if (first === undefined || first < 1 || value.some((count) => count !== first)) {
+    throw new TunerError('unsupportedFeature', 'Layers with different numbers of experts are not supported.', {
+      file: checkpoint.configFile,
+      place: key,
+      wayOut: 'Use a checkpoint whose layers have the same number of experts.',
+    });
+  }
+  return { key, value: first };
+}
+
 /** k may be one number or, in Hunyuan configs, one per decoder layer. */
 function activePerLayer(model: RecognisedModel, layerCount: number): { key: string; of: (layer: number) => number } {
   const { config, keys, checkpoint } = model;
@@ -147,30 +175,67 @@ function activePerLayer(model: RecognisedModel, layerCount: number): { key: stri
   return { key, of: (layer) => value[layer]! };
 }
 
+/** Whether the block's output is the mean of shared and routed experts instead of their sum (Cohere2-MoE). */
+function sharedIsAveraged({ record, config }: RecognisedModel): boolean {
+  const rule = record.shared?.averagedWhen;
+  return rule !== undefined && (config.optionalString([rule.key])?.value ?? rule.absent) === rule.equals;
+}
+
 function resolveShared(
   model: RecognisedModel,
   weights: WeightLookup,
-  stem: string,
-  hiddenSize: number,
+  facts: { readonly stem: string; readonly layer: number; readonly hiddenSize: number; readonly averaged: boolean },
 ): SharedExpertSpec | undefined {
-  const shared = model.record.shared;
+  const { shared } = model.record;
+  const { stem, layer, hiddenSize, averaged } = facts;
   if (shared === undefined || weights.find(`${stem}${shared.network.down}.weight`) === undefined) {
     return undefined;
   }
   return {
     network: weights.network(stem, shared.network, hiddenSize),
-    activation: resolveActivation(model),
-    count: model.config.optionalInteger(model.keys.sharedExperts)?.value ?? 1,
+    activation: resolveActivation(model, layer, shared.activation),
+    count: sharedCount(model, layer),
     gate: shared.gate === undefined ? undefined : weights.linear(stem + shared.gate, hiddenSize, 1),
+    scale: averaged ? 0.5 : undefined,
   };
 }
 
-/** Layers past the configured count (next-token-prediction heads) take no part; say so instead of hiding it. */
+/** Shared experts that the network stands for: one number, or, in Hunyuan configs, one per decoder layer. */
+function sharedCount({ config, keys }: RecognisedModel, layer: number): number {
+  const listKey = keys.sharedExperts.find((key) => Array.isArray(config.raw(key)));
+  return listKey === undefined
+    ? (config.optionalInteger(keys.sharedExperts)?.value ?? 1)
+    : (config.integerList([listKey]).value[layer] ?? 1);
+}
+
+function resolveBlockNorm(
+  { record, config, keys }: RecognisedModel,
+  weights: WeightLookup,
+  stem: string,
+  hiddenSize: number,
+): NormSpec | undefined {
+  const { decoder } = record;
+  if (!decoder.supported) {
+    const epsilon = numberOr(config, keys.normEpsilon, 1e-6);
+    return decoder.blockNorm === undefined
+      ? undefined
+      : weights.norm(stem + decoder.blockNorm.name, hiddenSize, 'rms', epsilon, decoder.blockNorm.offset);
+  }
+  const epsilon = numberOr(config, keys.normEpsilon, decoder.defaultEpsilon);
+  return decoder.norms.placement === 'post'
+    ? undefined
+    : weights.norm(stem + decoder.norms.feedForward, hiddenSize, decoder.norms.kind, epsilon);
+}
+
+/** Next-token-prediction heads (layers past the configured count, or `mtp` modules) take no part; say so. */
 function extraLayerWarnings(model: RecognisedModel, layerCount: number): string[] {
   const stem = model.root.root + model.names.layer.replace('{layer}', String(layerCount));
   for (const name of model.checkpoint.tensors.keys()) {
     if (name.startsWith(stem)) {
       return [`Tensors of layer ${layerCount} and above (next-token prediction) are left out of every measurement.`];
+    }
+    if (predictionModule.test(name)) {
+      return ['Next-token-prediction modules (mtp) are left out of every measurement.'];
     }
   }
   return [];

@@ -1,6 +1,6 @@
 import type { ConfigReader } from '../checkpoint/configReader';
 import { TunerError } from '../protocol/errors';
-import type { FlagKey, RouterRecord } from './familyRecord';
+import type { FlagKey, GateRuleRecord, RouterRecord } from './familyRecord';
 import type { GateRule, RouterSpec } from './specification';
 import type { WeightLookup } from './weightLookup';
 
@@ -22,18 +22,21 @@ export function resolveRouter(
   layer: { readonly stem: string; readonly hiddenSize: number; readonly experts: number },
 ): RouterSpec {
   const weight = weights.shaped(layer.stem + record.weight, [layer.experts, layer.hiddenSize]);
+  const softcap = numberOr(config, record.softcapKeys, 0);
   const usesBias = record.selectionBiasWhen === undefined || flag(config, record.selectionBiasWhen);
   return {
     weight: weights.source(weight),
     bias: record.bias === undefined ? undefined : weights.vector(layer.stem + record.bias, layer.experts),
-    softcap: record.softcap,
+    softcap: softcap === 0 ? undefined : softcap,
     score: record.score,
     selectionBias:
-      record.selectionBias === undefined || !usesBias
+      record.selectionBias === undefined ||
+      !usesBias ||
+      (record.selectionBiasOptional === true && weights.find(layer.stem + record.selectionBias) === undefined)
         ? undefined
         : weights.vector(layer.stem + record.selectionBias, layer.experts),
     groups: resolveGroups(weights, config, record, layer.experts),
-    gates: resolveGates(config, record),
+    gates: resolveGates(config, record.gates, weights.checkpoint.configFile),
     scale: numberOr(config, record.scaleKeys, 1),
     apply: record.apply ?? 'output',
     sparseMixer:
@@ -75,8 +78,7 @@ function resolveGroups(
   return { count, kept, score: groups.score, fill: groups.fill };
 }
 
-function resolveGates(config: ConfigReader, record: RouterRecord): GateRule {
-  const gates = record.gates;
+function resolveGates(config: ConfigReader, gates: GateRuleRecord, configFile: string): GateRule {
   switch (gates.kind) {
     case 'sum':
       return gates.when === undefined || flag(config, gates.when)
@@ -88,9 +90,22 @@ function resolveGates(config: ConfigReader, record: RouterRecord): GateRule {
       const p = config.optionalNumber(gates.keys)?.value;
       return p === undefined ? { kind: 'score' } : { kind: 'p-norm', p };
     }
+    case 'by-key': {
+      const name = config.optionalString([gates.key])?.value ?? gates.absent;
+      const rule = Object.hasOwn(gates.rules, name) ? gates.rules[name] : undefined;
+      if (rule === undefined) {
+        throw new TunerError('unsupportedFeature', `The routing rule "${name}" is not known.`, {
+          file: configFile,
+          place: gates.key,
+          wayOut: `Known rules: ${Object.keys(gates.rules).join(', ')}.`,
+        });
+      }
+      return resolveGates(config, rule, configFile);
+    }
+    case 'sigmoid-chosen':
+      return { kind: 'sigmoid-chosen', divided: gates.dividedWhen !== undefined && flag(config, gates.dividedWhen) };
     case 'score':
     case 'softmax-chosen':
-    case 'sigmoid-chosen':
       return gates;
   }
 }

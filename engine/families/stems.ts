@@ -1,4 +1,6 @@
 import type {
+  BlockNormRecord,
+  UnsupportedDecoder,
   DecoderRecord,
   ExpertLayout,
   GroupedQueryRecord,
@@ -63,6 +65,17 @@ export const perHeadNorm = {
 } as const;
 
 export const projectionNorm = { ...perHeadNorm, scope: 'projection' } as const;
+
+/** The norm before the feed-forward part of most families. */
+export const postAttentionNorm = { name: 'post_attention_layernorm' } as const satisfies BlockNormRecord;
+
+/** A decoder whose MoE blocks can be measured and changed while its full forward cannot run, and why. */
+export function blockOnly(reason: string, blockNorm: BlockNormRecord): UnsupportedDecoder {
+  return { supported: false, reason, blockNorm };
+}
+
+/** What a multi-modal checkpoint is measured with. */
+export const textOnly = 'Only the text model is measured; the other modalities take no part.';
 
 /** Pre-norm decoder with RMS norms and a dense `mlp` where a layer has no experts. */
 export const standardDecoder = {

@@ -11,7 +11,7 @@ export class WeightLookup {
   private readonly fp8Block: readonly [number, number];
 
   constructor(readonly checkpoint: Checkpoint) {
-    const quantization = checkpoint.config['quantization_config'];
+    const quantization = quantizationOf(checkpoint);
     const block =
       typeof quantization === 'object' && quantization !== null && 'weight_block_size' in quantization
         ? quantization.weight_block_size
@@ -75,26 +75,31 @@ export class WeightLookup {
     };
   }
 
-  /** Storage of a two-dimensional weight: FP8 tensors bring block scales. */
-  source(entry: TensorEntry): WeightSource {
+  /**
+   * Storage of a weight matrix; FP8 tensors bring block scales.
+   * @param matrix shape of the matrix where the tensor holds more than one, stacked on leading axes
+   */
+  source(entry: TensorEntry, matrix: readonly number[] = entry.shape): WeightSource {
     if (!entry.dtype.startsWith('F8')) {
       return { storage: 'plain', entry };
     }
-    const scale = this.find(`${entry.name}_scale_inv`);
-    if (scale === undefined) {
+    const name = `${entry.name}_scale_inv`;
+    if (this.find(name) === undefined) {
       throw new TunerError('missingTensor', 'This FP8 weight has no block scales.', {
         file: entry.file,
-        place: `${entry.name}_scale_inv`,
+        place: name,
         wayOut: 'Only FP8 checkpoints with weight_scale_inv blocks are documented; use the BF16 checkpoint.',
       });
     }
-    return { storage: 'fp8-block', entry, scale, block: this.fp8Block };
+    const leading = entry.shape.slice(0, entry.shape.length - matrix.length);
+    const blocks = matrix.map((size, axis) => Math.ceil(size / this.fp8Block[axis as 0 | 1]));
+    return { storage: 'fp8-block', entry, scale: this.shaped(name, [...leading, ...blocks]), block: this.fp8Block };
   }
 
-  norm(name: string, size: number, kind: 'rms' | 'layer', epsilon: number): NormSpec {
+  norm(name: string, size: number, kind: 'rms' | 'layer', epsilon: number, offset: 0 | 1 = 0): NormSpec {
     const weight = this.vector(`${name}.weight`, size);
     if (kind === 'rms') {
-      return { kind, weight, epsilon, offset: 0 };
+      return { kind, weight, epsilon, offset };
     }
     const bias = this.find(`${name}.bias`) === undefined ? undefined : this.vector(`${name}.bias`, size);
     return { kind, weight, bias, epsilon };
@@ -139,4 +144,12 @@ export class WeightLookup {
       },
     );
   }
+}
+
+/** The quantization config, which multi-modal checkpoints may keep inside their text config. */
+function quantizationOf({ config }: Checkpoint): unknown {
+  const text = config['text_config'];
+  const nested =
+    typeof text === 'object' && text !== null && 'quantization_config' in text ? text.quantization_config : undefined;
+  return config['quantization_config'] ?? nested;
 }

@@ -17,6 +17,10 @@ export function gatedActivation(graph: GraphBuilder, gate: Value, up: Value, spe
       const clippedGate = clip(graph, gate, -unbounded, spec.limit);
       return graph.node('Mul', [silu(graph, clippedGate), clip(graph, up, -spec.limit, spec.limit)]);
     }
+    case 'silu-gated-limited': {
+      const limitedGate = clip(graph, silu(graph, gate), -unbounded, spec.limit);
+      return graph.node('Mul', [limitedGate, clip(graph, up, -spec.limit, spec.limit)]);
+    }
     case 'clamped-swiglu': {
       const clippedGate = clip(graph, gate, -unbounded, spec.limit);
       const clippedUp = clip(graph, up, -spec.limit, spec.limit);

@@ -6,6 +6,7 @@ import { GraphBuilder, type Value } from './graphBuilder';
 import { latentAttention } from './latentAttention';
 import { moeBlock } from './moeBlock';
 import { norm } from './norm';
+import { sharedExpert } from './sharedExpert';
 import { shortConvolution } from './shortConvolution';
 
 /** Names of the inputs and outputs of a decoder layer graph. */
@@ -62,7 +63,8 @@ export function decoderLayerGraph(layer: DecoderLayerSpec, hiddenSize: number): 
     const output = moeBlock(graph, x, layer.feedForward.block, k);
     graph.output(layerNames.moeInput, x, DataType.FLOAT, [null, hiddenSize]);
     graph.output(layerNames.moeOutput, output, DataType.FLOAT, [null, hiddenSize]);
-    return output;
+    const { beside } = layer.feedForward.block;
+    return beside === undefined ? output : graph.node('Add', [output, sharedExpert(graph, x, beside)]);
   });
   graph.output(layerNames.next, graph.node('Reshape', [next, shape]), DataType.FLOAT, [null, null, hiddenSize]);
   return graph.build(`decoder_layer_${layer.index}`);

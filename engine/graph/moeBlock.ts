@@ -1,16 +1,15 @@
 import type { MoeBlockSpec } from '../families/specification';
 import { expertOutputs } from './experts';
-import { feedForward } from './feedForward';
 import type { GraphBuilder, Value } from './graphBuilder';
-import { linear } from './linear';
 import { router, type Routing } from './router';
+import { besideRouted } from './sharedExpert';
 
 /** The parts of one MoE block that graphs combine in different ways. */
 export interface MoeBlockValues {
   readonly routing: Routing;
   /** Un-gated outputs of the chosen experts, `[tokens, k, hidden]`. */
   readonly outputs: Value;
-  /** Output of the shared expert, `[tokens, hidden]`, when there is one. */
+  /** What the block adds to its routed experts, `[tokens, hidden]` or `[1, hidden]`, when there is anything. */
   readonly shared: Value | undefined;
 }
 
@@ -19,7 +18,7 @@ export function moeBlockValues(graph: GraphBuilder, x: Value, block: MoeBlockSpe
   const routing = router(graph, x, block.router, block.experts.length, k);
   const inputGates = block.router.apply === 'input' ? routing.gates() : undefined;
   const outputs = expertOutputs(graph, x, block, routing.experts, inputGates);
-  return { routing, outputs, shared: sharedOutput(graph, x, block) };
+  return { routing, outputs, shared: besideRouted(graph, x, block) };
 }
 
 /** The whole block: `x [tokens, hidden]` → `[tokens, hidden]`, no norm, no residual. */
@@ -31,15 +30,4 @@ export function moeBlock(graph: GraphBuilder, x: Value, block: MoeBlockSpec, k: 
       : graph.node('Mul', [outputs, graph.node('Unsqueeze', [routing.gates(), graph.integers([2])])]);
   const routed = graph.node('ReduceSum', [gated, graph.integers([1])], { keepdims: 0 });
   return shared === undefined ? routed : graph.node('Add', [routed, shared]);
-}
-
-function sharedOutput(graph: GraphBuilder, x: Value, block: MoeBlockSpec): Value | undefined {
-  if (block.shared === undefined) {
-    return undefined;
-  }
-  const output = feedForward(graph, x, block.shared.network, block.shared.activation);
-  if (block.shared.gate === undefined) {
-    return output;
-  }
-  return graph.node('Mul', [output, graph.node('Sigmoid', [linear(graph, x, block.shared.gate)])]);
 }

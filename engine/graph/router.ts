@@ -110,7 +110,11 @@ function applyGateRule(graph: GraphBuilder, chosen: Value, rule: GateRule): Valu
     }
     case 'softmax-chosen':
       return graph.node('Softmax', [chosen], { axis: -1 });
-    case 'sigmoid-chosen':
-      return graph.node('Sigmoid', [chosen]);
+    case 'sigmoid-chosen': {
+      const gates = graph.node('Sigmoid', [chosen]);
+      return rule.divided
+        ? graph.node('Div', [gates, graph.node('ReduceSum', [gates, graph.integers([1])], { keepdims: 1 })])
+        : gates;
+    }
   }
 }

@@ -5,7 +5,7 @@ import type { GraphBuilder, Value } from './graphBuilder';
 /** The 16 values of the MXFP4 (E2M1) code, sign in the top bit. OCP Microscaling Formats v1.0, §5.3.3. */
 const mxfp4Values = [0, 0.5, 1, 1.5, 2, 3, 4, 6, -0, -0.5, -1, -1.5, -2, -3, -4, -6];
 
-/** Bias of the E8M0 scale exponent. OCP Microscaling Formats v1.0, §5.4.1. */
+/** Bias of the E8M0 scale exponent; 255 stands for NaN. OCP Microscaling Formats v1.0, §5.4.1. */
 const mxfp4ScaleBias = 127;
 
 /** A weight matrix `[rows, columns]` as float32, whatever its storage. */
@@ -43,7 +43,7 @@ function decodeFp8Block(graph: GraphBuilder, weight: Extract<WeightSource, { sto
 function decodeMxfp4(graph: GraphBuilder, weight: Extract<WeightSource, { storage: 'mxfp4' }>): Value {
   const [rows, columns] = weightShape(weight) as [number, number];
   const pairs = Array.from({ length: 256 }, (_, byte) => [mxfp4Values[byte & 15]!, mxfp4Values[byte >> 4]!]).flat();
-  const powers = Array.from({ length: 256 }, (_, byte) => 2 ** Math.max(byte - mxfp4ScaleBias, -126));
+  const powers = Array.from({ length: 256 }, (_, byte) => (byte === 255 ? NaN : 2 ** (byte - mxfp4ScaleBias)));
   const asIndex = (value: Value) => graph.node('Cast', [value], { to: DataType.INT32 });
   const codes = graph.node('Gather', [graph.floats(pairs, [256, 2]), asIndex(graph.stored(weight.blocks))], {
     axis: 0,

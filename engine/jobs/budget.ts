@@ -1,79 +1,167 @@
 import path from 'node:path';
+import { BlockTimer } from '../measure/blockLatency';
 import type { JobContext } from '../measure/jobContext';
-import { chooseBudgets, totalForAverage } from '../methods/budgets/chooseBudgets';
-import type { LayerToBudget } from '../methods/budgets/layerBounds';
+import { chooseBudgets, chooseFromRows, totalForAverage } from '../methods/budgets/chooseBudgets';
+import type { BudgetGuards, LayerToBudget } from '../methods/budgets/layerBounds';
 import { objectiveNamed } from '../methods/budgets/objectives';
-import type { BudgetParams, BudgetResult } from '../protocol/budget';
+import type { BudgetParams, BudgetResult, ObjectiveName } from '../protocol/budget';
 import { TunerError } from '../protocol/errors';
-import { defaultProfileSamples, type ProfileResult } from '../protocol/sensitivity';
-import { openModel, planTarget, type OpenModel } from './openModel';
-import { assertPlanAccepts, updatePlan } from './planFile';
-import { profileModel } from './profile';
-import type { EngineServices } from './services';
+import { AllocationMeasurements } from './allocationMeasurements';
+import { autoBudget } from './autoBudget';
+import { chooseByCost, costTable } from './budgetCosts';
+import { lossRows } from './budgetTables';
+import { calibrationText } from './calibrationText';
+import { openModel, type OpenModel } from './openModel';
+import { updatePlan } from './planFile';
+import { runtimeOptions, type EngineServices } from './services';
+
+/** What `auto` falls back to where there is no text to measure on; it says so in the notes. */
+const dataFreeObjective = 'relative-squared' satisfies ObjectiveName;
+
+/** Everything that choosing needs, prepared once. */
+interface BudgetRun {
+  readonly params: BudgetParams;
+  readonly model: OpenModel;
+  readonly layers: readonly LayerToBudget[];
+  readonly guards: BudgetGuards;
+  readonly total: number | undefined;
+  readonly services: EngineServices;
+  readonly job: JobContext;
+}
+
+type Choice = Omit<BudgetResult, 'checkpoint' | 'fingerprint' | 'objective' | 'solver' | 'layers' | 'seed' | 'seconds'>;
 
 /**
- * Chooses active experts per MoE layer for a total or an average, gives the front over all totals, and writes a plan.
- * Profiles the checkpoint first where the objective needs it; layers profiled before come from the cache.
- * @throws TunerError `usage`, `infeasibleBudget`, `malformedPlan`, `writeFailed`, and those of profiling
+ * Chooses active experts per MoE layer for a total, an average or a cost limit, gives the front, and writes a plan.
+ * Measures what the objective needs first; what was measured before comes from the cache.
+ * @throws TunerError `usage`, `infeasibleBudget`, `malformedPlan`, `writeFailed`, and those of profiling and measuring
  */
 export async function budget(params: BudgetParams, services: EngineServices, job: JobContext): Promise<BudgetResult> {
   const start = performance.now();
-  if (params.average !== undefined && params.total !== undefined) {
-    throw new TunerError('usage', 'Give an average or a total, not both.', { place: '--average, --total' });
-  }
   const model = await openModel(params.checkpoint);
-  if (params.out !== undefined) {
-    await assertPlanAccepts(path.resolve(params.out), planTarget(model));
-  }
-  const layers: LayerToBudget[] = model.resolved.blocks.map(({ layer, activeExperts }) => ({
-    index: layer,
-    activeExperts,
-  }));
-  const total = params.average === undefined ? params.total : totalForAverage(params.average, layers.length);
-  const { minimumActive, objective, solver, seed } = params;
-  const solve = (profile: ProfileResult | undefined) =>
-    chooseBudgets({ layers, profile, objective, solver, total, minimumActive, seed });
-  const needsProfile = objectiveNamed(objective).needs === 'profile';
-  if (needsProfile) {
-    chooseBudgets({ layers, objective: 'uniform', solver: 'exact', total, minimumActive, seed });
-  }
-  const profile = needsProfile
-    ? await profileModel(
-        model,
-        { input: 'gaussian', text: [], samples: params.samples ?? defaultProfileSamples, seed },
-        services,
-        job,
-      )
-    : undefined;
-  const chosen = solve(profile);
+  const run = prepare(params, model, services, job);
+  const choice = await choose(run);
   const result: BudgetResult = {
     checkpoint: model.checkpoint.folder,
     fingerprint: model.fingerprint,
-    objective,
-    solver,
-    layers: layers.map(({ index }) => index),
-    ...chosen,
-    seed,
+    objective: params.objective,
+    solver: params.solver,
+    layers: run.layers.map(({ index }) => index),
+    ...choice,
+    seed: params.seed,
     seconds: (performance.now() - start) / 1000,
+    ...(params.out === undefined ? {} : { plan: path.resolve(params.out) }),
   };
-  if (params.out === undefined) {
-    await services.cache.addResult(model.fingerprint, 'budget', result);
-    return result;
+  if (result.plan !== undefined) {
+    await writePlan(result.plan, model, result);
   }
-  const plan = path.resolve(params.out);
-  await writePlan(plan, model, result, profile);
-  const written = { ...result, plan };
-  await services.cache.addResult(model.fingerprint, 'budget', written);
-  return written;
+  await services.cache.addResult(model.fingerprint, 'budget', result);
+  return result;
 }
 
-async function writePlan(
-  file: string,
-  model: OpenModel,
-  result: BudgetResult,
-  profile: ProfileResult | undefined,
-): Promise<void> {
+/** Checks the request before anything is measured: a typing mistake must not cost minutes. */
+function prepare(params: BudgetParams, model: OpenModel, services: EngineServices, job: JobContext): BudgetRun {
+  if (params.average !== undefined && params.total !== undefined) {
+    throw new TunerError('usage', 'Give an average or a total, not both.', { place: '--average, --total' });
+  }
+  const byCost = params.cost !== 'active-experts';
+  if (byCost !== (params.limit !== undefined) || (byCost && (params.average ?? params.total) !== undefined)) {
+    throw new TunerError('usage', 'A cost other than active experts goes with a limit, and a limit with such a cost.', {
+      place: '--cost, --limit',
+      wayOut: 'Give --cost flops, bytes or microseconds together with --limit, or --total or --average alone.',
+    });
+  }
+  const layers = model.resolved.blocks.map(({ layer, activeExperts, router }) => ({
+    index: layer,
+    activeExperts,
+    fixed: router.sparseMixer !== undefined,
+  }));
+  const fixed = layers.filter((layer) => layer.fixed).map(({ index }) => index);
+  const { minimumActive, maximumActive, objective, solver, seed } = params;
+  const guards: BudgetGuards = { minimumActive, maximumActive, pinned: [...new Set([...params.pinned, ...fixed])] };
+  const total = params.average === undefined ? params.total : totalForAverage(params.average, layers.length);
+  const { minimumActive: minimum, ...rest } = guards;
+  chooseBudgets({ layers, objective: 'uniform', solver: 'exact', total, minimumActive: minimum, guards: rest, seed });
+  if (objective === 'auto' && solver !== 'exact') {
+    throw new TunerError(
+      'usage',
+      `The objective "auto" uses the exact solver and a measured search, not "${solver}".`,
+      {
+        place: '--solver',
+        wayOut: 'Leave the solver out, or name an objective.',
+      },
+    );
+  }
+  return { params, model, layers, guards, total, services, job };
+}
+
+async function choose(run: BudgetRun): Promise<Choice> {
+  const { params, model, services, job } = run;
+  const objective = objectiveNamed(params.objective);
+  const measuresModel = objective.kind === 'measured' || objective.kind === 'automatic';
+  if (objective.kind === 'automatic' && params.text.length === 0) {
+    const choice = await chooseByName(run, dataFreeObjective, undefined);
+    const note = `No calibration text was given, so nothing was measured on the whole model: the data-free objective "${dataFreeObjective}" chose.`;
+    return { ...choice, chosen: dataFreeObjective, notes: [note] };
+  }
+  if (!measuresModel) {
+    return chooseByName(run, params.objective, undefined);
+  }
+  const text = await calibrationText(model, params);
+  const runtime = await runtimeOptions(services);
+  const measurements = await AllocationMeasurements.create(model, text, runtime, services.cache, job);
+  try {
+    const name = objective.kind === 'measured' ? params.objective : 'end-to-end';
+    const searches = objective.kind === 'automatic' && run.total !== undefined;
+    const choice = searches
+      ? await autoBudget({ ...run, total: run.total, measurements })
+      : { ...(await chooseByName(run, name, measurements)), ...(name === params.objective ? {} : { chosen: name }) };
+    return { ...choice, calibrationTokens: text.tokens, measurements: measurements.made };
+  } finally {
+    await measurements.dispose();
+  }
+}
+
+/** One objective, one solver, and the cost the person counts in. */
+async function chooseByName(
+  run: BudgetRun,
+  name: ObjectiveName,
+  measurements: AllocationMeasurements | undefined,
+): Promise<Choice> {
+  const { params, model, layers, guards, total, services, job } = run;
+  const { solver, seed, cost, limit, batch } = params;
+  const { minimumActive, ...rest } = guards;
+  const rows = await lossRows(objectiveNamed(name), model, params, services, measurements, job);
+  const table = rows?.map(({ layer, loss }) => ({ layer, loss: [...loss] }));
+  if (rows === undefined || table === undefined) {
+    if (cost !== 'active-experts') {
+      throw new TunerError('usage', `The control "${name}" is defined for totals of active experts only.`, {
+        place: '--objective',
+      });
+    }
+    return chooseBudgets({ layers, objective: name, solver, total, minimumActive, guards: rest, seed });
+  }
+  if (cost === 'active-experts' || limit === undefined) {
+    return { ...chooseFromRows({ layers, solver, total, minimumActive, guards: rest, seed }, rows), table };
+  }
+  const runtime = await runtimeOptions(services);
+  const { blocks } = model.resolved;
+  const costs = await costTable(cost, blocks, batch, runtime, job);
+  const choice = chooseByCost(rows, layers, guards, costs, limit);
+  if (cost !== 'microseconds') {
+    return { ...choice, table, cost };
+  }
+  const timer = await BlockTimer.open(blocks, batch, runtime, job);
+  try {
+    return { ...choice, table, cost, measuredCost: await timer.total(choice.activeExperts) };
+  } finally {
+    await timer.dispose();
+  }
+}
+
+async function writePlan(file: string, model: OpenModel, result: BudgetResult): Promise<void> {
   const { resolved, checkpoint, fingerprint } = model;
+  const { chosen, measured, calibrationTokens } = result;
   await updatePlan(file, {
     source: {
       checkpoint: path.basename(checkpoint.folder),
@@ -88,7 +176,9 @@ async function writePlan(
       solver: result.solver,
       total: result.total,
       predicted: result.predicted,
-      ...(profile === undefined ? {} : { samples: profile.samples }),
+      ...(chosen === undefined ? {} : { chosen }),
+      ...(measured === undefined ? {} : { measuredKl: measured.kl }),
+      ...(calibrationTokens === undefined ? {} : { calibrationTokens }),
       seed: result.seed,
     },
   });

@@ -16,7 +16,7 @@ export async function inspect(folder: string): Promise<CheckpointSummary> {
       moe: block !== undefined,
       experts: block?.experts.length ?? 0,
       active: block?.activeExperts ?? 0,
-      sharedExperts: block?.shared?.count ?? 0,
+      sharedExperts: (block?.shared ?? block?.beside)?.count ?? 0,
       expertBytes: block === undefined ? 0 : bytesOf(specTensors(block.experts)),
     };
   });

@@ -1,11 +1,13 @@
+import { z } from 'zod';
 import { layerFingerprint } from '../checkpoint/fingerprint';
 import { readTensorFloat32 } from '../checkpoint/readTensor';
 import type { DecoderLayerSpec, MoeBlockSpec } from '../families/specification';
 import { specTensors } from '../families/specTensors';
 import type { JobContext } from '../measure/jobContext';
 import { GaussianProbes, ScaledProbes, type ProbeBatches } from '../measure/probeInputs';
+import { calibratedSensitivity } from '../measure/calibratedSensitivity';
+import { batchSequences } from '../measure/sequenceBatches';
 import { measureSensitivity } from '../measure/sensitivity';
-import { TunerError } from '../protocol/errors';
 import {
   layerSensitivitySchema,
   profileBatches,
@@ -14,6 +16,9 @@ import {
   type ProfileResult,
 } from '../protocol/sensitivity';
 import type { RuntimeOptions } from '../runtime/session';
+import { trainedActiveExperts } from './activeExperts';
+import { calibrationText } from './calibrationText';
+import { attentionHeads } from './evaluate';
 import { openModel, type OpenModel } from './openModel';
 import { ResultCache } from './resultCache';
 import { runtimeOptions, type EngineServices } from './services';
@@ -43,8 +48,45 @@ export async function profileModel(
   job: JobContext,
 ): Promise<ProfileResult> {
   const start = performance.now();
-  const { blocks, hiddenSize } = model.resolved;
   const runtime = await runtimeOptions(services);
+  const measured =
+    params.input === 'calibration'
+      ? await profileOnText(model, params, services, runtime, job)
+      : await profileOnProbes(model, params, services, runtime, job);
+  const { layers, resumedLayers, samples } = measured;
+  const result: ProfileResult = {
+    checkpoint: model.checkpoint.folder,
+    fingerprint: model.fingerprint,
+    input: params.input,
+    samples,
+    seed: params.seed,
+    activeExperts: model.resolved.activeExperts,
+    layers,
+    coefficientOfVariation: Math.max(...layers.map((layer) => layer.coefficientOfVariation)),
+    seconds: (performance.now() - start) / 1000,
+    provider: runtime.provider,
+    resumedLayers,
+  };
+  if (resumedLayers < layers.length) {
+    await services.cache.addResult(model.fingerprint, 'profile', result);
+  }
+  return result;
+}
+
+interface MeasuredLayers {
+  readonly layers: LayerSensitivity[];
+  readonly resumedLayers: number;
+  readonly samples: number;
+}
+
+async function profileOnProbes(
+  model: OpenModel,
+  params: Omit<ProfileParams, 'checkpoint'>,
+  services: EngineServices,
+  runtime: RuntimeOptions,
+  job: JobContext,
+): Promise<MeasuredLayers> {
+  const { blocks, hiddenSize } = model.resolved;
   const tokensPerBatch = Math.max(1, Math.round(params.samples / profileBatches));
   const gaussian = new GaussianProbes(profileBatches, tokensPerBatch, hiddenSize, params.seed);
   const probesOf = probeSource(model, params, gaussian);
@@ -63,23 +105,32 @@ export async function profileModel(
     await services.cache.writeLayer(key, measured);
     layers.push(measured);
   }
-  const result: ProfileResult = {
-    checkpoint: model.checkpoint.folder,
-    fingerprint: model.fingerprint,
-    input: params.input,
-    samples: tokensPerBatch * profileBatches,
-    seed: params.seed,
-    activeExperts: model.resolved.activeExperts,
-    layers,
-    coefficientOfVariation: Math.max(...layers.map((layer) => layer.coefficientOfVariation)),
-    seconds: (performance.now() - start) / 1000,
-    provider: runtime.provider,
-    resumedLayers,
-  };
-  if (resumedLayers < layers.length) {
-    await services.cache.addResult(model.fingerprint, 'profile', result);
+  return { layers, resumedLayers, samples: tokensPerBatch * profileBatches };
+}
+
+/** Text goes through all layers in one walk, so the layers are cached together. */
+async function profileOnText(
+  model: OpenModel,
+  params: Omit<ProfileParams, 'checkpoint'>,
+  services: EngineServices,
+  runtime: RuntimeOptions,
+  job: JobContext,
+): Promise<MeasuredLayers> {
+  const spec = model.resolved.decoder();
+  const text = await calibrationText(model, { ...params, calibrationTokens: params.samples });
+  const { blocks } = model.resolved;
+  const weights = await layerFingerprint(specTensors(spec));
+  const key = ResultCache.key(['sensitivity on text', sensitivityVersion, weights, text.key, runtime.provider]);
+  const cached = z.array(layerSensitivitySchema).safeParse(await services.cache.readLayer(key));
+  if (cached.success) {
+    return { layers: cached.data, resumedLayers: cached.data.length, samples: text.tokens };
   }
-  return result;
+  const batches = batchSequences(text.sequences, attentionHeads(spec));
+  const trained = trainedActiveExperts(model);
+  const { sequences } = text;
+  const layers = await calibratedSensitivity({ model: spec, blocks, trained, batches, sequences, runtime, job });
+  await services.cache.writeLayer(key, layers);
+  return { layers, resumedLayers: 0, samples: text.tokens };
 }
 
 function probeSource(
@@ -89,12 +140,6 @@ function probeSource(
 ): (block: MoeBlockSpec) => Promise<ProbeBatches> {
   if (params.input === 'gaussian') {
     return () => Promise.resolve(gaussian);
-  }
-  if (params.input === 'calibration') {
-    throw new TunerError('unsupportedFeature', 'Profiles on calibration text are not part of this version.', {
-      place: '--input calibration',
-      wayOut: 'Use --input gaussian or --input gamma.',
-    });
   }
   const layers = new Map<number, DecoderLayerSpec>(
     model.resolved.decoder().layers.map((layer) => [layer.index, layer]),

@@ -27,6 +27,9 @@ export const planBudgetSchema = z
     total: z.number().int().positive().describe('Sum of the active experts over the MoE layers.'),
     predicted: z.number().nullable().describe('Value of the objective at these budgets; null when it has none.'),
     samples: z.number().int().positive().optional().describe('Tokens per layer behind the sensitivity table.'),
+    chosen: z.string().optional().describe('Which candidate "auto" took: an objective, or "search".'),
+    measuredKl: z.number().optional().describe('Measured KL divergence from the full model, nats per token.'),
+    calibrationTokens: z.number().int().optional().describe('Tokens the measurement was made on.'),
     seed: z.number().int().describe('Seed of the run.'),
   })
   .strict();

@@ -10,7 +10,10 @@ export const profileBatches = 8;
 export const profileParamsSchema = z.object({
   checkpoint: z.string(),
   input: z.enum(profileInputs).default('gaussian'),
+  /** Calibration text, for the calibration input. */
   text: z.array(z.string()).default([]),
+  /** Tokens of a calibration window. */
+  length: z.number().int().min(2).optional(),
   samples: z.number().int().positive().default(defaultProfileSamples),
   seed: z.number().int().default(0),
 });

@@ -1,5 +1,5 @@
 import type { DecoderRecord, ExpertLayout, FamilyRecord, RouterRecord } from '../familyRecord';
-import { siluByConfig, standardAttention, standardDecoder } from '../stems';
+import { blockOnly, postAttentionNorm, siluByConfig, standardAttention, standardDecoder } from '../stems';
 
 const router: RouterRecord = {
   weight: 'block_sparse_moe.router.layer.weight',
@@ -44,6 +44,7 @@ export const graniteMoeShared: FamilyRecord = {
   architectures: ['GraniteMoeSharedForCausalLM'],
   shared: {
     network: { layout: 'fused', gateUp: 'shared_mlp.input_linear', down: 'shared_mlp.output_linear' },
+    beside: true,
   },
 };
 
@@ -55,5 +56,5 @@ export const graniteMoeHybrid: FamilyRecord = {
   modelTypes: ['granitemoehybrid'],
   architectures: ['GraniteMoeHybridForCausalLM'],
   requires: 'num_local_experts',
-  decoder: { supported: false, reason: 'its Mamba-2 layers are not implemented' },
+  decoder: blockOnly('its Mamba-2 layers are not implemented', postAttentionNorm),
 };

@@ -6,7 +6,7 @@ import { solveEvolutionary } from './evolutionarySolver';
 import { solveExact } from './exactSolver';
 import { solveGreedy } from './greedySolver';
 import { layerBounds, type BudgetGuards, type LayerToBudget } from './layerBounds';
-import { budgetTable, costRange, totalLoss, type BudgetTable, type LayerBounds } from './lossTable';
+import { budgetTable, costRange, totalLoss, type BudgetTable, type LayerBounds, type LossRow } from './lossTable';
 import type { AllocationObjective, TableObjective } from './objective';
 import { objectiveNamed } from './objectives';
 import { uniformAllocation } from './uniform';
@@ -51,14 +51,18 @@ export function totalForAverage(average: number, layerCount: number): number {
  */
 export function chooseBudgets(request: ChooseBudgetsRequest): ChosenBudgets {
   const objective = objectiveNamed(request.objective);
-  const bounds = layerBounds(request.layers, { ...request.guards, minimumActive: request.minimumActive });
-  return objective.kind === 'table'
-    ? chooseFromTable(request, objective, bounds)
-    : chooseFromControl(request, objective, bounds);
+  if (objective.kind === 'table') {
+    return chooseFromRows(request, profileRows(request, objective));
+  }
+  if (objective.kind === 'allocation') {
+    const bounds = layerBounds(request.layers, { ...request.guards, minimumActive: request.minimumActive });
+    return chooseFromControl(request, objective, bounds);
+  }
+  throw new TunerError('usage', `The objective "${request.objective}" needs measurements on the whole model.`);
 }
 
-function chooseFromTable(request: ChooseBudgetsRequest, objective: TableObjective, bounds: LayerBounds): ChosenBudgets {
-  const { profile, layers, solver, seed } = request;
+function profileRows(request: ChooseBudgetsRequest, objective: TableObjective): LossRow[] {
+  const { profile, layers } = request;
   if (profile === undefined) {
     throw new TunerError('usage', `The objective "${objective.name}" needs a sensitivity profile.`);
   }
@@ -70,7 +74,17 @@ function chooseFromTable(request: ChooseBudgetsRequest, objective: TableObjectiv
     );
   }
   assertSameLayers(profile, layers);
-  const table = budgetTable(objective.lossRows(profile), bounds);
+  return objective.lossRows(profile);
+}
+
+/** The same from predicted losses by layer and k-1, whatever they come from. */
+export function chooseFromRows(
+  request: Omit<ChooseBudgetsRequest, 'objective' | 'profile'>,
+  rows: readonly LossRow[],
+): ChosenBudgets {
+  const { layers, solver, seed } = request;
+  const bounds = layerBounds(layers, { ...request.guards, minimumActive: request.minimumActive });
+  const table = budgetTable(rows, bounds);
   const { lowest, highest } = costRange(table);
   const total = request.total ?? highest;
   if (solver === 'evolutionary') {

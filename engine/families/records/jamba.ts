@@ -1,0 +1,15 @@
+import type { FamilyRecord } from '../familyRecord';
+import { blockOnly, experts, siluByConfig } from '../stems';
+
+/** Jamba (arXiv 2403.19887): softmax over all experts, never renormalised; a single expert is a dense layer. */
+export const jamba: FamilyRecord = {
+  name: 'jamba',
+  title: 'Jamba',
+  modelTypes: ['jamba'],
+  architectures: ['JambaForCausalLM'],
+  tensors: { finalNorm: 'final_layernorm' },
+  router: { weight: 'feed_forward.router.weight', score: 'softmax', gates: { kind: 'score' } },
+  experts: [experts.projections('feed_forward')],
+  activation: siluByConfig,
+  decoder: blockOnly('its Mamba layers are not implemented', { name: 'pre_ff_layernorm' }),
+};

@@ -1,0 +1,15 @@
+import type { FamilyRecord } from '../familyRecord';
+import { blockOnly, experts, postAttentionNorm, siluByConfig } from '../stems';
+
+/** MiniMax-01 and M1 (arXiv 2501.08313): Mixtral's blocks between lightning attention layers. */
+export const minimax01: FamilyRecord = {
+  name: 'minimax',
+  title: 'MiniMax-01 / M1',
+  modelTypes: ['minimax', 'minimax_text_01', 'minimax_m1'],
+  architectures: ['MiniMaxForCausalLM', 'MiniMaxText01ForCausalLM', 'MiniMaxM1ForCausalLM'],
+  refuses: [{ key: 'shared_intermediate_size', reason: 'its shared expert is not described' }],
+  router: { weight: 'block_sparse_moe.gate.weight', score: 'softmax', gates: { kind: 'sum', epsilon: 0 } },
+  experts: [experts.numbered('block_sparse_moe')],
+  activation: siluByConfig,
+  decoder: blockOnly('its lightning attention layers are not implemented', postAttentionNorm),
+};

@@ -1,0 +1,43 @@
+import type { ConfigReader } from '../checkpoint/configReader';
+import type { Checkpoint } from '../checkpoint/types';
+import { TunerError } from '../protocol/errors';
+import type { FamilyRecord } from './familyRecord';
+
+/** Quantized storage that is recognised and refused by name: suffix of its tensors → what it is. */
+const packedSuffixes = [
+  { suffix: '.qweight', title: 'GPTQ or AWQ packed weights' },
+  { suffix: '.weight_packed', title: 'compressed-tensors packed weights' },
+  { suffix: '.weight_global_scale', title: 'NVFP4 packed weights' },
+] as const;
+
+/** @throws TunerError `unsupportedDtype` for weights packed by a quantiser whose format is not documented here */
+export function refusePackedWeights(checkpoint: Checkpoint): void {
+  for (const name of checkpoint.tensors.keys()) {
+    const packed = packedSuffixes.find(({ suffix }) => name.endsWith(suffix));
+    if (packed !== undefined) {
+      throw new TunerError('unsupportedDtype', `${packed.title} cannot be read.`, {
+        file: checkpoint.tensors.get(name)!.file,
+        place: name,
+        wayOut: 'Start from the BF16, F16, FP8 or MXFP4 checkpoint of the model.',
+      });
+    }
+  }
+}
+
+/** @throws TunerError `unsupportedFeature` for variants of a family that its record does not describe */
+export function refuseVariant(checkpoint: Checkpoint, record: FamilyRecord, config: ConfigReader): void {
+  const refused = (record.refuses ?? []).find(({ key }) => isSet(config.raw(key)));
+  if (refused !== undefined) {
+    throw new TunerError('unsupportedFeature', `This ${record.title} checkpoint is not supported: ${refused.reason}.`, {
+      file: checkpoint.configFile,
+      place: refused.key,
+      wayOut: `Open a ${record.title} checkpoint without ${refused.key}.`,
+    });
+  }
+}
+
+function isSet(value: unknown): boolean {
+  return Array.isArray(value)
+    ? value.length > 0
+    : value !== undefined && value !== null && value !== 0 && value !== false;
+}

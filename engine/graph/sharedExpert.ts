@@ -1,0 +1,24 @@
+import type { MoeBlockSpec, SharedExpertSpec } from '../families/specification';
+import { feedForward } from './feedForward';
+import type { GraphBuilder, Value } from './graphBuilder';
+import { linear } from './linear';
+
+/** What a block adds to its routed experts for every token: the shared expert, a bias, both, or undefined. */
+export function besideRouted(graph: GraphBuilder, x: Value, block: MoeBlockSpec): Value | undefined {
+  const shared = block.shared === undefined ? undefined : sharedExpert(graph, x, block.shared);
+  if (block.outputBias === undefined) {
+    return shared;
+  }
+  const bias = graph.weight(block.outputBias, [1, block.hiddenSize]);
+  return shared === undefined ? bias : graph.node('Add', [shared, bias]);
+}
+
+/** Output of a shared expert for `x [tokens, hidden]`, behind its gate where it has one. */
+export function sharedExpert(graph: GraphBuilder, x: Value, shared: SharedExpertSpec): Value {
+  const output = feedForward(graph, x, shared.network, shared.activation);
+  const gated =
+    shared.gate === undefined
+      ? output
+      : graph.node('Mul', [output, graph.node('Sigmoid', [linear(graph, x, shared.gate)])]);
+  return shared.scale === undefined ? gated : graph.node('Mul', [gated, graph.float(shared.scale)]);
+}

@@ -1,0 +1,81 @@
+import { layerFingerprint } from '../checkpoint/fingerprint';
+import { specTensors } from '../families/specTensors';
+import { AllocationMeter, type AllocationQuality } from '../measure/allocationMeter';
+import type { JobContext } from '../measure/jobContext';
+import type { ActiveExperts } from '../measure/layerWalk';
+import { batchSequences } from '../measure/sequenceBatches';
+import { allocationQualitySchema } from '../protocol/budget';
+import type { RuntimeOptions } from '../runtime/session';
+import { trainedActiveExperts } from './activeExperts';
+import type { CalibrationText } from './calibrationText';
+import { attentionHeads } from './evaluate';
+import type { OpenModel } from './openModel';
+import { ResultCache } from './resultCache';
+
+/** Part of every cache key: raise it when the meaning of a measurement changes. */
+const measurementVersion = 1;
+
+/**
+ * Measured quality of allocations, remembered on disk: an interrupted search continues, and totals of one checkpoint share
+ * what they have in common. The model is only run when a measurement is missing. Dispose it.
+ */
+export class AllocationMeasurements {
+  private meter: Promise<AllocationMeter> | undefined;
+  /** Measurements made by this run; those found in the cache do not count. */
+  made = 0;
+
+  private constructor(
+    private readonly model: OpenModel,
+    private readonly text: CalibrationText,
+    private readonly runtime: RuntimeOptions,
+    private readonly cache: ResultCache,
+    private readonly job: JobContext,
+    private readonly weightsKey: string,
+  ) {}
+
+  static async create(
+    model: OpenModel,
+    text: CalibrationText,
+    runtime: RuntimeOptions,
+    cache: ResultCache,
+    job: JobContext,
+  ): Promise<AllocationMeasurements> {
+    const weightsKey = await layerFingerprint(specTensors(model.resolved.decoder()));
+    return new AllocationMeasurements(model, text, runtime, cache, job, weightsKey);
+  }
+
+  /** k per MoE layer as trained. */
+  get trained(): ActiveExperts {
+    return trainedActiveExperts(this.model);
+  }
+
+  /** Quality of an allocation; see {@link AllocationMeter.measure} for the options. */
+  async measure(
+    allocation: ActiveExperts,
+    options: { readonly keep?: readonly ActiveExperts[]; readonly trace?: boolean } = {},
+  ): Promise<AllocationQuality> {
+    const { weightsKey, text, runtime } = this;
+    const key = ResultCache.key(['allocation', measurementVersion, weightsKey, text.key, runtime.provider, allocation]);
+    const cached = allocationQualitySchema.safeParse(await this.cache.readLayer(key));
+    if (cached.success) {
+      return cached.data;
+    }
+    this.meter ??= this.openMeter();
+    const quality = await (await this.meter).measure(allocation, options);
+    this.made += 1;
+    await this.cache.writeLayer(key, quality);
+    return quality;
+  }
+
+  async dispose(): Promise<void> {
+    await (await this.meter?.catch(() => undefined))?.dispose();
+  }
+
+  private openMeter(): Promise<AllocationMeter> {
+    const spec = this.model.resolved.decoder();
+    const { sequences } = this.text;
+    const batches = batchSequences(sequences, attentionHeads(spec));
+    const { runtime, job } = this;
+    return AllocationMeter.open({ model: spec, runtime, batches, sequences, job }, this.trained);
+  }
+}

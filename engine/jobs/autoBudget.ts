@@ -1,0 +1,180 @@
+import type { JobContext } from '../measure/jobContext';
+import { chooseFromRows } from '../methods/budgets/chooseBudgets';
+import { layerBounds, type BudgetGuards, type LayerToBudget } from '../methods/budgets/layerBounds';
+import { budgetTable, totalLoss, type LossRow } from '../methods/budgets/lossTable';
+import { searchMeasured } from '../methods/budgets/measuredSearch';
+import { objectiveNamed } from '../methods/budgets/objectives';
+import { rankCorrelation } from '../methods/budgets/rankCorrelation';
+import type { AllocationQuality, BudgetCandidate, BudgetParams, BudgetResult, ObjectiveName } from '../protocol/budget';
+import { cancelledError } from '../protocol/errors';
+import type { AllocationMeasurements } from './allocationMeasurements';
+import { lossRows, partOfJob } from './budgetTables';
+import type { OpenModel } from './openModel';
+import type { EngineServices } from './services';
+
+/** Objectives whose exact solutions become candidates besides the end-to-end table, which the search itself uses. */
+const candidateObjectives = [
+  'maple',
+  'calibrated',
+  'relative-squared',
+  'squared',
+  'lexi',
+] as const satisfies ObjectiveName[];
+
+/** Controls that are always measured; the random one with two seeds. */
+const controls = [
+  { name: 'uniform', seedOffset: 0 },
+  { name: 'random', seedOffset: 0 },
+  { name: 'random', seedOffset: 1 },
+] as const;
+
+/** Shares of the progress: end-to-end table, profiles, search. */
+const tableShare = 0.55;
+const profileShare = 0.65;
+
+export interface AutoBudgetRequest {
+  readonly model: OpenModel;
+  readonly layers: readonly LayerToBudget[];
+  readonly guards: BudgetGuards;
+  readonly total: number;
+  readonly params: BudgetParams;
+  readonly services: EngineServices;
+  readonly measurements: AllocationMeasurements;
+  readonly job: JobContext;
+}
+
+export type AutoBudget = Pick<
+  BudgetResult,
+  | 'activeExperts'
+  | 'total'
+  | 'predicted'
+  | 'uniformPredicted'
+  | 'front'
+  | 'chosen'
+  | 'measured'
+  | 'candidates'
+  | 'rankCorrelation'
+  | 'interrupted'
+  | 'table'
+>;
+
+/**
+ * The best measured allocation of a total: exact solutions of several objectives and the controls are measured on calibration
+ * text (KL to the full model), then a search over moves of single experts starts from the best. Cancelling ends it with the
+ * best so far once something was measured.
+ * @throws TunerError `cancelled` before the first measurement, and those of profiling and measuring
+ */
+export async function autoBudget(request: AutoBudgetRequest): Promise<AutoBudget> {
+  const { layers, guards, total, params, measurements, job } = request;
+  const rows = await endToEndRows(request);
+  const table = budgetTable(rows, layerBounds(layers, guards));
+  const solved = chooseFromRows({ layers, solver: 'exact', total, seed: params.seed, ...guardParts(guards) }, rows);
+  const named = [{ name: 'end-to-end', activeExperts: solved.activeExperts }, ...(await otherCandidates(request))];
+  const starts = unique(named.map(({ activeExperts }) => activeExperts));
+  const qualities = new Map<string, AllocationQuality>();
+  const search = searchMeasured({
+    table,
+    total,
+    starts,
+    evaluations: Math.max(params.evaluations, 1),
+    signal: job.signal,
+    measure: async (allocation, { base }) => {
+      const quality = await measurements.measure(allocation, { keep: [base], trace: true });
+      qualities.set(allocation.join(), quality);
+      return quality.kl;
+    },
+  });
+  for (;;) {
+    const next = await search.next();
+    if (next.done === true) {
+      break;
+    }
+    const { evaluation, best } = next.value;
+    const share = Math.min(1, evaluation / params.evaluations);
+    const message = `Measurement ${evaluation}: best KL so far ${best.measured.toPrecision(4)} nats`;
+    job.progress(profileShare + (1 - profileShare) * share, message);
+  }
+  const candidates = rankCandidates(named, qualities, (allocation) => totalLoss(table, allocation));
+  const best = candidates[0];
+  if (best === undefined || best.measured === null) {
+    throw cancelledError();
+  }
+  const measuredAllocations = [...qualities.keys()].map((key) => key.split(',').map(Number));
+  return {
+    activeExperts: best.activeExperts,
+    total: best.activeExperts.reduce((sum, k) => sum + k, 0),
+    predicted: best.predicted,
+    uniformPredicted: solved.uniformPredicted,
+    front: solved.front,
+    chosen: best.name,
+    measured: best.measured,
+    candidates,
+    rankCorrelation: rankCorrelation(
+      measuredAllocations.map((allocation) => totalLoss(table, allocation)),
+      [...qualities.values()].map(({ kl }) => kl),
+    ),
+    table: rows.map(({ layer, loss }) => ({ layer, loss: [...loss] })),
+    ...(job.signal.aborted ? { interrupted: true } : {}),
+  };
+}
+
+async function endToEndRows({ model, params, services, measurements, job }: AutoBudgetRequest): Promise<LossRow[]> {
+  const part = partOfJob(job, 0, tableShare);
+  const rows = await lossRows(objectiveNamed('end-to-end'), model, params, services, measurements, part);
+  return rows ?? [];
+}
+
+async function otherCandidates(request: AutoBudgetRequest): Promise<{ name: string; activeExperts: number[] }[]> {
+  const { model, layers, guards, total, params, services, measurements, job } = request;
+  const found: { name: string; activeExperts: number[] }[] = [];
+  const step = (profileShare - tableShare) / candidateObjectives.length;
+  for (const [at, name] of candidateObjectives.entries()) {
+    const part = partOfJob(job, tableShare + at * step, tableShare + (at + 1) * step);
+    const rows = await lossRows(objectiveNamed(name), model, params, services, measurements, part);
+    if (rows !== undefined) {
+      const chosen = chooseFromRows({ layers, solver: 'exact', total, seed: params.seed, ...guardParts(guards) }, rows);
+      found.push({ name, activeExperts: chosen.activeExperts });
+    }
+  }
+  const bounds = layerBounds(layers, guards);
+  for (const { name, seedOffset } of controls) {
+    const control = objectiveNamed(name);
+    if (control.kind === 'allocation') {
+      found.push({ name, activeExperts: control.allocate(bounds, total, params.seed + seedOffset) });
+    }
+  }
+  return found;
+}
+
+function guardParts({ minimumActive, ...guards }: BudgetGuards): {
+  minimumActive: number;
+  guards: Omit<BudgetGuards, 'minimumActive'>;
+} {
+  return { minimumActive, guards };
+}
+
+/** Named candidates and the best allocation of the search, best measured first; unmeasured ones last. */
+function rankCandidates(
+  named: readonly { name: string; activeExperts: readonly number[] }[],
+  qualities: ReadonlyMap<string, AllocationQuality>,
+  predict: (allocation: readonly number[]) => number,
+): BudgetCandidate[] {
+  const known = new Set(named.map(({ activeExperts }) => activeExperts.join()));
+  const [bestKey] = [...qualities].sort((left, right) => left[1].kl - right[1].kl)[0] ?? [];
+  const searched =
+    bestKey === undefined || known.has(bestKey)
+      ? []
+      : [{ name: 'search', activeExperts: bestKey.split(',').map(Number) }];
+  return [...searched, ...named]
+    .map(({ name, activeExperts }) => ({
+      name,
+      activeExperts: [...activeExperts],
+      predicted: predict(activeExperts),
+      measured: qualities.get(activeExperts.join()) ?? null,
+    }))
+    .sort((left, right) => (left.measured?.kl ?? Infinity) - (right.measured?.kl ?? Infinity));
+}
+
+function unique(allocations: readonly (readonly number[])[]): number[][] {
+  return [...new Map(allocations.map((allocation) => [allocation.join(), [...allocation]])).values()];
+}
