@@ -85,7 +85,10 @@ export const minimaxM3: FamilyRecord = {
     limit: { key: 'swiglu_limit', absent: 7 },
   },
   shared: sharedNetwork('block_sparse_moe.shared_experts'),
-  decoder: blockOnly('its sparse attention chooses blocks of keys with an indexer', postAttentionNorm),
+  decoder: blockOnly('its sparse attention chooses blocks of keys with an indexer', {
+    ...postAttentionNorm,
+    offset: 1,
+  }),
 };
 
 /** Step-3.5 and 3.7 (StepFun, 2026): one tensor per projection, limits of the activation by layer. */
