@@ -9,7 +9,9 @@ import { fileName } from './resultText';
 import { disposeAll, type Subscription } from '../common/subscription';
 
 const excluded = '**/{node_modules,.git,.venv,__pycache__}/**';
+const excludedSegments = /\/(node_modules|\.git|\.venv|__pycache__)(\/|$)/;
 const mostConfigFiles = 500;
+const mostCreated = 100;
 const settleMilliseconds = 400;
 
 /** Files whose change makes what is known about a checkpoint out of date. */
@@ -20,6 +22,7 @@ export class CheckpointFinder implements vscode.Disposable {
   private readonly subscriptions: Subscription[] = [];
   private watchers: vscode.Disposable[] = [];
   private readonly changedFolders = new Set<string>();
+  private readonly created: vscode.Uri[] = [];
   private readonly settled = debounce(() => void this.processChanges(), settleMilliseconds);
 
   constructor(
@@ -97,23 +100,51 @@ export class CheckpointFinder implements vscode.Disposable {
           this.changedFolders.add(vscode.Uri.joinPath(file, '..').fsPath);
           this.settled();
         };
-        // A deleted or renamed folder is one event, which the pattern of the files in it does not see.
+        // A whole folder that appears or goes is one event, which the pattern of the files in it does not see.
         const anything = new vscode.RelativePattern(folder, '**');
-        const deletions = vscode.workspace.createFileSystemWatcher(anything, true, true, false);
+        const structure = vscode.workspace.createFileSystemWatcher(anything, false, true, false);
         return [
           watcher,
           watcher.onDidCreate(note),
           watcher.onDidChange(note),
           watcher.onDidDelete(note),
-          deletions,
-          deletions.onDidDelete(({ fsPath }) => this.noteBelow(fsPath)),
+          structure,
+          structure.onDidCreate((created) => this.noteCreated(created)),
+          structure.onDidDelete(({ fsPath }) => this.noteBelow(fsPath)),
         ];
       });
+  }
+
+  private noteCreated(created: vscode.Uri): void {
+    if (!excludedSegments.test(created.path)) {
+      this.created.push(created);
+      this.settled();
+    }
+  }
+
+  /** Looks for checkpoints in folders that appeared; after a large change the whole workspace is searched. */
+  private async searchCreated(created: readonly vscode.Uri[]): Promise<void> {
+    if (created.length > mostCreated) {
+      await this.search();
+      return;
+    }
+    for (const uri of created) {
+      const type = await vscode.workspace.fs.stat(uri).then(
+        (stat) => stat.type,
+        () => vscode.FileType.Unknown,
+      );
+      if ((type & vscode.FileType.Directory) !== 0) {
+        const pattern = new vscode.RelativePattern(uri, '**/config.json');
+        const files = await vscode.workspace.findFiles(pattern, excluded, mostConfigFiles);
+        await Promise.all(files.map((file) => this.check(file)));
+      }
+    }
   }
 
   private async processChanges(): Promise<void> {
     const folders = [...this.changedFolders];
     this.changedFolders.clear();
+    await this.searchCreated(this.created.splice(0));
     for (const folder of folders) {
       await this.check(vscode.Uri.joinPath(vscode.Uri.file(folder), 'config.json'));
       this.store.invalidate(folder);
