@@ -54,8 +54,6 @@ export const english = {
   measureRelative: 'Relative squared change',
   layerAxis: 'Layer',
   expertsAxis: 'Active experts',
-  layerName: 'Layer {layer}',
-  expertsName: 'k = {k}',
   heatMapGrid: 'Output change by layer and number of active experts',
   heatMapHint: 'Arrow keys move through the cells, Home and End to the first and last number of experts.',
   heatMapSentence:

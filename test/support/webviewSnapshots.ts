@@ -219,3 +219,21 @@ export function shownNumber(value: number): string {
   const digits = { minimumSignificantDigits: value === 0 ? 1 : 3, maximumSignificantDigits: 3 };
   return new Intl.NumberFormat('en', digits).format(value);
 }
+
+const manyLayers = Array.from({ length: 58 }, (_, index) => index);
+
+/** A model as deep as the largest in use: the numbers of the trained one, stretched over 58 layers after three dense ones. */
+export const deepSnapshot: DashboardSnapshot = {
+  ...snapshots.measured,
+  evaluations: [],
+  profile: {
+    ...profile,
+    layers: manyLayers.map((index) => ({ ...profile.layers[Math.floor(index / 5)]!, index: index + 3 })),
+  },
+  budget: {
+    ...budget,
+    layers: manyLayers.map((index) => index + 3),
+    activeExperts: manyLayers.map((index) => budget.activeExperts[Math.floor(index / 5)]!),
+    total: manyLayers.reduce((sum, index) => sum + budget.activeExperts[Math.floor(index / 5)]!, 0),
+  },
+};

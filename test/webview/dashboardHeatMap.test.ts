@@ -184,3 +184,35 @@ describe('new numbers', () => {
     expect(await grid.locator('td').first().textContent()).toBe('0.434');
   });
 });
+
+test('a grid too large for the page keeps the cells around the cursor, and says which', async () => {
+  const columns = 32;
+  const value = (layer: number, k: number): number => 100 + layer + k / 100;
+  const wide = {
+    ...profile,
+    activeExperts: columns,
+    layers: Array.from({ length: 58 }, (_, index) => {
+      const raw = Array.from({ length: columns }, (_entry, at) => value(index, at + 1));
+      return { ...profile.layers[0]!, index, raw, relativeSquared: raw };
+    }),
+  };
+  const { page, grid, readout, activeText, view } = await openHeatMap({ tables: ['sensitivity'] });
+  await view.post({ ...snapshots.profiled, profile: wide });
+  await grid.focus();
+  for (const [key, layer, k] of [
+    ['Control+End', 57, 32],
+    ['PageUp', 49, 32],
+    ['Home', 49, 1],
+  ] as const) {
+    await page.keyboard.press(key);
+    expect(await readout.innerText()).toBe(`Layer ${layer}, ${k} active: ${shownNumber(value(layer, k))}`);
+    expect(await activeText()).toBe(shownNumber(value(layer, k)));
+    expect(await grid.locator('td').count()).toBeLessThan(400);
+    const row = grid.locator('tr', { has: page.locator('.active') });
+    expect(await row.getAttribute('aria-rowindex')).toBe(String(layer + 2));
+  }
+  expect(await grid.getAttribute('aria-rowcount')).toBe('59');
+  expect(await page.locator('.heat-map .grid-twin .note').innerText()).toMatch(
+    /^Rows 35–58 of 58, columns 1–12 of 32;/,
+  );
+});

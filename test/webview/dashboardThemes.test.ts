@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { dashboardHarness } from '../support/dashboardHarness';
 import { repository } from '../support/webviewBundle';
-import { snapshots } from '../support/webviewSnapshots';
+import { deepSnapshot, snapshots } from '../support/webviewSnapshots';
 import { webviewThemes } from '../support/webviewThemes';
 import type { PageElement, WebviewPage } from '../support/webviewBrowser';
 
@@ -60,6 +60,17 @@ describe('changes around the page', () => {
     const overflow = await root.evaluate((page: PageElement) => page.scrollWidth - page.clientWidth);
     expect(overflow).toBeLessThanOrEqual(0);
     await view.page.screenshot({ path: join(screenshots, `dashboard-width-${width}.png`), fullPage: true });
+  });
+
+  test('58 layers fit: each at least four pixels high, named by their own index', async () => {
+    const view = await dashboard.open(deepSnapshot, { height: 1800 });
+    const grid = view.page.getByRole('grid', { name: 'Output change by layer and number of active experts' });
+    await grid.focus();
+    await view.page.keyboard.press('Control+End');
+    const cursor = await view.page.locator('.heat-map .chart-cursor').boundingBox();
+    expect(cursor?.height).toBeGreaterThanOrEqual(3.9);
+    expect(await view.page.locator('.section-sensitivity .readout').innerText()).toContain('Layer 60,');
+    await view.page.screenshot({ path: join(screenshots, 'dashboard-deep.png') });
   });
 
   test('reduced motion stops the progress bar from gliding', async () => {

@@ -82,7 +82,7 @@ export class ChartFigure {
 
   /** Shows the grid below the chart, or keeps it for assistive technology and the keyboard alone. */
   showTable(shown: boolean): void {
-    this.grid.root.classList.toggle('shown', shown);
+    this.grid.show(shown);
   }
 
   dispose(): void {

@@ -5,21 +5,12 @@ import { drawingArea } from './chartArea';
 import { axisOptions, readChartTheme } from './chartTheme';
 import type { ChartTheme } from './chartTheme';
 import { cividisTable } from './colourScale';
-import { HeatMapBitmap, valueRange } from './heatMapBitmap';
-import type { HeatMapValues, ValueRange } from './heatMapBitmap';
+import { HeatMapBitmap } from './heatMapBitmap';
 import { cellArea, cellAt, cellsHeight } from './heatMapGeometry';
 import type { Area } from './heatMapGeometry';
+import { valueRange } from './heatMapValues';
+import type { HeatMapData, ValueRange } from './heatMapValues';
 import { registerCharts } from './registration';
-
-/** What a heat map shows: values, their headers, and optionally one chosen column per row. */
-export interface HeatMapData extends HeatMapValues {
-  readonly rowHeaders: readonly string[];
-  readonly columnHeaders: readonly string[];
-  readonly rowTitle: string;
-  readonly columnTitle: string;
-  /** Chosen column per row, -1 for none; drawn as a line through the map. */
-  readonly chosen: readonly number[] | undefined;
-}
 
 /** Room for the labels and the title of the horizontal axis, in multiples of the font size. */
 const axisRoom = 4;

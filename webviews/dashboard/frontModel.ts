@@ -1,6 +1,6 @@
 import type { BudgetResult } from '../../engine/protocol/budget';
 import type { EvaluateResult } from '../../engine/protocol/evaluation';
-import type { FrontChartData } from '../charts/frontChart';
+import type { FrontChartData } from '../charts/frontChartData';
 import { text } from '../strings';
 import { formatDecimals, formatInteger, formatMeasured, formatSigned } from '../ui-kit/numbers';
 

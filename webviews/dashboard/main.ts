@@ -20,6 +20,7 @@ import * as z from 'zod';
 import type { DashboardMessage } from '../../engine/protocol/dashboard';
 import { connectToHost } from '../host';
 import { installTranslations, text } from '../strings';
+import { setNumberLanguage } from '../ui-kit/numbers';
 import { registerToolkit } from '../ui-kit/toolkit';
 import { startDashboard } from './dashboard';
 
@@ -32,5 +33,6 @@ if (translations !== undefined) {
   installTranslations(z.record(z.string(), z.string()).parse(JSON.parse(translations)));
 }
 root.setAttribute('aria-label', text('dashboardTitle'));
+setNumberLanguage(document.documentElement.lang);
 registerToolkit();
 startDashboard(root, connectToHost<DashboardMessage>());

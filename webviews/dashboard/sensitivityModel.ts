@@ -1,7 +1,6 @@
 import type { BudgetResult } from '../../engine/protocol/budget';
 import type { ProfileResult } from '../../engine/protocol/sensitivity';
-import type { HeatMapData } from '../charts/heatMapChart';
-import type { ValueRange } from '../charts/heatMapBitmap';
+import type { HeatMapData, ValueRange } from '../charts/heatMapValues';
 import { text } from '../strings';
 import { formatMeasured } from '../ui-kit/numbers';
 import type { MeasureName } from './uiState';

@@ -2,7 +2,7 @@ import type { DashboardSnapshot } from '../../engine/protocol/dashboard';
 import type { ProfileResult } from '../../engine/protocol/sensitivity';
 import { ChartFigure } from '../charts/chartFigure';
 import { HeatMapChart } from '../charts/heatMapChart';
-import type { HeatMapData } from '../charts/heatMapChart';
+import type { HeatMapData } from '../charts/heatMapValues';
 import { createColourLegend, createLegend } from '../charts/legend';
 import { text } from '../strings';
 import { element } from '../ui-kit/elements';

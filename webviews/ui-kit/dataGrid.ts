@@ -30,13 +30,16 @@ export interface DataGrid {
   readonly position: GridPosition;
   update(model: GridModel): void;
   setPosition(position: GridPosition): void;
+  /** Shows the table, or keeps it for the keyboard and assistive technology alone, as it is at first. */
+  show(shown: boolean): void;
   focus(): void;
 }
 
-/** Most cells kept in the page, and the stretch of each axis that is kept beyond it. */
+/** Most cells kept in the page. */
 export const maximumCells = 1600;
-const stretchRows = 16;
-const stretchColumns = 8;
+/** What is kept of each axis beyond that: a tableful for the eye, fewer where only the cell under the cursor is read out. */
+const shownStretch = { rows: 24, columns: 12 };
+const hiddenStretch = { rows: 9, columns: 5 };
 
 export function createDataGrid(options: DataGridOptions): DataGrid {
   const hintId = uniqueId('hint');
@@ -60,6 +63,7 @@ export function createDataGrid(options: DataGridOptions): DataGrid {
     cell: () => '',
     isChosen: () => false,
   };
+  let stretch = hiddenStretch;
   let position: GridPosition = { row: 0, column: 0 };
   let start: GridPosition = { row: 0, column: 0 };
   /** Cells in the page with their positions, and the elements the cursor can be on. */
@@ -77,8 +81,8 @@ export function createDataGrid(options: DataGridOptions): DataGrid {
   function render(): void {
     const { rows, columns } = size();
     const whole = rows * columns <= maximumCells;
-    const rowCount = whole ? rows : Math.min(rows, stretchRows);
-    const columnCount = whole || options.mode === 'rows' ? columns : Math.min(columns, stretchColumns);
+    const rowCount = whole ? rows : Math.min(rows, stretch.rows);
+    const columnCount = whole || options.mode === 'rows' ? columns : Math.min(columns, stretch.columns);
     start = {
       row: stretchStart(position.row, rows, rowCount, start.row),
       column: stretchStart(position.column, columns, columnCount, start.column),
@@ -217,6 +221,11 @@ export function createDataGrid(options: DataGridOptions): DataGrid {
       render();
     },
     setPosition: moveTo,
+    show: (shown) => {
+      root.classList.toggle('shown', shown);
+      stretch = shown ? shownStretch : hiddenStretch;
+      render();
+    },
     focus: () => {
       table.focus({ preventScroll: true });
     },

@@ -1,17 +1,22 @@
-/** The language numbers are written in: that of the page, which the host sets to that of VS Code. */
-function language(): string | undefined {
-  const lang = typeof document === 'undefined' ? 'en' : document.documentElement.lang;
-  return lang === '' ? undefined : lang;
-}
+let language = 'en';
 
 const byteUnits = ['B', 'kB', 'MB', 'GB', 'TB'] as const;
 const formats = new Map<string, Intl.NumberFormat>();
 
+/** Chooses the language that numbers are written in, by its BCP 47 tag; English for a tag that is none. */
+export function setNumberLanguage(tag: string): void {
+  try {
+    language = Intl.getCanonicalLocales(tag)[0] ?? 'en';
+  } catch {
+    language = 'en';
+  }
+}
+
 function format(value: number, options: Intl.NumberFormatOptions): string {
-  const key = JSON.stringify([language(), options]);
+  const key = JSON.stringify([language, options]);
   let formatter = formats.get(key);
   if (formatter === undefined) {
-    formatter = new Intl.NumberFormat(language(), options);
+    formatter = new Intl.NumberFormat(language, options);
     formats.set(key, formatter);
   }
   return formatter.format(value);

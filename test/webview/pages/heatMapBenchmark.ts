@@ -2,7 +2,7 @@ import '../../../webviews/charts/charts.css';
 import '../../../webviews/ui-kit/dataGrid.css';
 import { ChartFigure } from '../../../webviews/charts/chartFigure';
 import { HeatMapChart } from '../../../webviews/charts/heatMapChart';
-import type { HeatMapData } from '../../../webviews/charts/heatMapChart';
+import type { HeatMapData } from '../../../webviews/charts/heatMapValues';
 import type { GridPosition } from '../../../webviews/ui-kit/gridCursor';
 
 /** Measures the heat map in the page, each time up to pixels that can be read back. */
