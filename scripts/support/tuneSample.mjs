@@ -102,15 +102,19 @@ async function compare(checkpoint, settings) {
 }
 
 /**
- * Runs one command of moe-tuner. Progress goes straight to the terminal.
+ * Runs one command of moe-tuner. On a terminal its progress is shown; elsewhere it would be noise.
+ * @param {string} command
+ * @param {string} checkpoint
  * @param {...(string | number)} args
  */
-async function tuner(...args) {
-  const { code, stdout } = await run(process.execPath, [commandLine, ...args.map(String), '--json'], {
-    quiet: 'stdout',
-  });
+async function tuner(command, checkpoint, ...args) {
+  const { code, stdout, stderr } = await run(
+    process.execPath,
+    [commandLine, command, checkpoint, ...args.map(String), '--json'],
+    { quiet: process.stderr.isTTY ? 'stdout' : true },
+  );
   if (code !== 0) {
-    throw new Error(`moe-tuner ${args.join(' ')} ended with exit code ${code}.`);
+    throw new Error(`moe-tuner ${command} ended with exit code ${code}.\n${stderr}`.trim());
   }
   return JSON.parse(stdout);
 }

@@ -125,13 +125,14 @@ export class EditorWindow {
     const entry = this.page.locator('.quick-input-list .monaco-list-row', { hasText: text }).first();
     await entry.waitFor();
     await this.page.keyboard.type(text);
+    await this.page.keyboard.press('ArrowDown');
     await this.page.locator('.quick-input-list .monaco-list-row.focused', { hasText: text }).waitFor();
     // From the input over the box that ticks all to the list.
     for (let presses = 0; presses < 5 && !(await this.listHasFocus()); presses++) {
       await this.page.keyboard.press('Tab');
     }
     await this.page.keyboard.press('Space');
-    await entry.locator('input[type=checkbox]:checked').waitFor();
+    await this.page.locator('.quick-input-widget .quick-input-count', { hasText: '1 Selected' }).waitFor();
   }
 
   private listHasFocus(): Promise<boolean> {
