@@ -11,8 +11,8 @@ import { autoBudget } from './autoBudget';
 import { chooseByCost, costTable } from './budgetCosts';
 import { lossRows } from './budgetTables';
 import { calibrationText } from './calibrationText';
-import { openModel, type OpenModel } from './openModel';
-import { updatePlan } from './planFile';
+import { openModel, planTarget, type OpenModel } from './openModel';
+import { assertPlanAccepts, updatePlan } from './planFile';
 import { runtimeOptions, type EngineServices } from './services';
 
 /** What `auto` falls back to where there is no text to measure on; it says so in the notes. */
@@ -40,6 +40,9 @@ export async function budget(params: BudgetParams, services: EngineServices, job
   const start = performance.now();
   const model = await openModel(params.checkpoint);
   const run = prepare(params, model, services, job);
+  if (params.out !== undefined) {
+    await assertPlanAccepts(path.resolve(params.out), planTarget(model));
+  }
   const choice = await choose(run);
   const result: BudgetResult = {
     checkpoint: model.checkpoint.folder,
