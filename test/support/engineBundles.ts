@@ -10,6 +10,9 @@ export interface EngineBundles {
   readonly engine: string;
 }
 
+/** A build beside other tests on few cores takes its time. */
+const buildMilliseconds = 180_000;
+
 /** Bundles that must be newer than all sources to be taken as they are. */
 const names = ['cli.js', 'engine.js', 'probe.js'] as const;
 
@@ -25,7 +28,7 @@ export function useEngineBundles(): () => EngineBundles {
       folder = own;
       await build({ outdir: own, tests: false });
     }
-  });
+  }, buildMilliseconds);
   afterAll(() => rm(own, { recursive: true, force: true }));
   return () => ({ commandLine: path.join(folder, 'cli.js'), engine: path.join(folder, 'engine.js') });
 }
