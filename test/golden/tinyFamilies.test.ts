@@ -38,7 +38,7 @@ describe.each(tinyCheckpoints.map((checkpoint) => [checkpoint.name, checkpoint] 
     const expected = forwardModel(reference, tinyTokens);
     const logits = await engineLogits(model, sequences);
     const expectedLogits = Float64Array.from(expected.logits.flatMap((values) => [...values]));
-    expect(largestDifference(logits, expectedLogits)).toBeLessThan(logitTolerance);
+    expect(largestDifference(Float64Array.from(logits), expectedLogits)).toBeLessThan(logitTolerance);
     expect(argMaxima(logits, model.vocabularySize)).toEqual(argMaxima(expectedLogits, model.vocabularySize));
 
     expect(model.blocks.map(({ layer }) => layer)).toEqual([...expected.moeInputs.keys()]);
@@ -47,7 +47,9 @@ describe.each(tinyCheckpoints.map((checkpoint) => [checkpoint.name, checkpoint] 
       for (let k = 1; k <= block.activeExperts; k += 1) {
         const output = await runBlock(block, Float32Array.from(input), k, testRuntime, quietJob());
         const correct = forwardBlock(reference, block.layer, input, k);
-        expect(relativeError(output, correct), `layer ${block.layer}, k = ${k}`).toBeLessThan(blockTolerance);
+        expect(relativeError(Float64Array.from(output), correct), `layer ${block.layer}, k = ${k}`).toBeLessThan(
+          blockTolerance,
+        );
       }
     }
   });

@@ -6,7 +6,7 @@
 
 Tested with transformers 5.17.0 and torch 2.13. A few need a detour, each a pure renaming or decoding:
 kimi_k2 loads as deepseek_v3; minicpm as granitemoe, whose four multipliers and router say the same; the nested Llama-4
-as its text model; FP8 matrices are decoded by torch first. MXFP4 is decoded by transformers itself; stacked
+as its text model, other nested ones and DeepSeekMoE as their closest siblings; FP8 matrices are decoded by torch first. MXFP4 is decoded by transformers itself; stacked
 experts in the older orientation are transposed.
 """
 
@@ -21,7 +21,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 POSITIONS = [0, 1, 15, 16, 17, 31, 46, 47]
-FLOAT_KEYS = {"moe_normalize_expert_weights", "routed_scaling_factor", "input_jitter_noise", "embedding_multiplier"}
+FLOAT_KEYS = {"moe_normalize_expert_weights", "routed_scaling_factor", "input_jitter_noise", "embedding_multiplier", "factor"}
 FP8_BLOCK = 32
 
 
@@ -56,6 +56,38 @@ def minicpm_as_granite(config, tensors):
         tensors[new + "output_linear.weight"] = torch.stack([take(expert, "w2") for expert in range(count)])
 
 
+def deepseek_as_qwen2(config, tensors):
+    """DeepSeekMoE without shared experts is Qwen2-MoE without biases whose shared expert is zero."""
+    config |= {
+        "model_type": "qwen2_moe",
+        "architectures": ["Qwen2MoeForCausalLM"],
+        "num_experts": config.pop("n_routed_experts"),
+        "mlp_only_layers": list(range(config["first_k_dense_replace"])),
+        "qkv_bias": False,
+        "shared_expert_intermediate_size": 8,
+    }
+    hidden = config["hidden_size"]
+    for layer in range(config["first_k_dense_replace"], config["num_hidden_layers"]):
+        mlp = f"model.layers.{layer}.mlp."
+        tensors[mlp + "shared_expert_gate.weight"] = torch.zeros(1, hidden)
+        for name, shape in (("gate", (8, hidden)), ("up", (8, hidden)), ("down", (hidden, 8))):
+            tensors[f"{mlp}shared_expert.{name}_proj.weight"] = torch.zeros(shape)
+
+
+def text_model(config, tensors):
+    """Text has equal positions on all axes: the text models are their text-only siblings."""
+    text = config.get("text_config") or config["thinker_config"]["text_config"]
+    text = dict(text, tie_word_embeddings=config.get("tie_word_embeddings", False))
+    text.pop("rope_scaling")
+    if config["model_type"] == "glm4v_moe":
+        text |= {"model_type": "glm4_moe", "use_qk_norm": False}
+    else:
+        text["model_type"] = "qwen3_moe"
+        text["norm_topk_prob"] = text.get("norm_topk_prob", True)
+    prefix = "thinker." if config["model_type"] == "qwen3_omni_moe" else "language_model."
+    return text, {name.replace(prefix, "", 1): tensor for name, tensor in tensors.items()}
+
+
 def decode_fp8(config, tensors):
     config.pop("quantization_config")
     for name in [name for name in tensors if name.endswith("_scale_inv")]:
@@ -72,6 +104,10 @@ def load(folder, scratch):
         config["model_type"] = "deepseek_v3"
     if config["model_type"] == "minicpm":
         minicpm_as_granite(config, tensors)
+    if config["model_type"] == "deepseek":
+        deepseek_as_qwen2(config, tensors)
+    if config["model_type"] in ("glm4v_moe", "qwen3_vl_moe", "qwen3_omni_moe"):
+        config, tensors = text_model(config, tensors)
     if config["model_type"] == "llama4":
         config = config["text_config"]
         tensors = {name.removeprefix("language_model."): tensor for name, tensor in tensors.items()}

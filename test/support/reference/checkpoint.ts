@@ -14,7 +14,7 @@ export class ReferenceCheckpoint {
 
   constructor(readonly folder: string) {
     const config = new ConfigValues(JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')));
-    this.config = config.section('text_config') ?? config;
+    this.config = config.section('text_config') ?? config.section('thinker_config')?.section('text_config') ?? config;
     this.tensors = readCheckpointTensors(folder);
     const embedding = [...this.tensors.keys()].find((name) => name.endsWith('embed_tokens.weight'));
     this.prefix = embedding === undefined ? '' : embedding.slice(0, -'embed_tokens.weight'.length);

@@ -19,6 +19,15 @@ import { buildOlmoe } from './families/olmoe';
 import { buildPhiMoe } from './families/phiMoe';
 import { buildQwen2Moe } from './families/qwen2Moe';
 import { buildQwen3Moe } from './families/qwen3Moe';
+import {
+  buildDeepseekV1,
+  buildExaoneMoe,
+  buildGlm4v,
+  buildHunyuanV3,
+  buildMellum,
+  buildQwen3Multimodal,
+  buildSolarOpen,
+} from './families/siblings';
 
 /** Builds one family's model for sequences of up to `length` tokens. */
 export type FamilyBuilder = (checkpoint: ReferenceCheckpoint, length: number) => DecoderModel;
@@ -46,6 +55,15 @@ export const familyBuilders: Readonly<Record<string, FamilyBuilder>> = {
   minimax_m2: buildMiniMaxM2,
   minicpm: buildMiniCpm,
   dbrx: buildDbrx,
+  deepseek: buildDeepseekV1,
+  solar_open: buildSolarOpen,
+  exaone_moe: buildExaoneMoe,
+  hy_v3: buildHunyuanV3,
+  mellum: buildMellum,
+  glm4_moe_lite: buildDeepseekV3,
+  glm4v_moe_text: buildGlm4v,
+  qwen3_vl_moe_text: buildQwen3Multimodal,
+  qwen3_omni_moe_text: buildQwen3Multimodal,
 };
 
 export function buildModel(checkpoint: ReferenceCheckpoint, length: number): DecoderModel {

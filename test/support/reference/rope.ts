@@ -22,9 +22,10 @@ export interface RopeParameters {
 
 export function readRopeParameters(
   config: ConfigValues,
-  defaults: { theta: number; partialRotaryFactor?: number },
+  defaults: { theta: number; partialRotaryFactor?: number; layerType?: string },
 ): RopeParameters {
-  const section = config.section('rope_parameters') ?? config.section('rope_scaling');
+  const whole = config.section('rope_parameters') ?? config.section('rope_scaling');
+  const section = defaults.layerType === undefined ? whole : (whole?.section(defaults.layerType) ?? whole);
   const maxPositions = config.number('max_position_embeddings', 2048);
   return {
     type: section?.text('rope_type', section.text('type', 'default')) ?? 'default',

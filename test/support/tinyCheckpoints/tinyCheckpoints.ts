@@ -11,6 +11,7 @@ import { mixtral } from './families/mixtral';
 import { olmo } from './families/olmo';
 import { phiMoe } from './families/phiMoe';
 import { qwen } from './families/qwen';
+import { siblings } from './families/siblings';
 import { sigmoidRouted } from './families/sigmoidRouted';
 import type { TinyCheckpoint } from './tinyCheckpoint';
 
@@ -30,4 +31,5 @@ export const tinyCheckpoints: readonly TinyCheckpoint[] = [
   ...lfm2,
   ...miniCpm,
   ...dbrx,
+  ...siblings,
 ];

@@ -30,11 +30,17 @@ export function headRope(
   checkpoint: ReferenceCheckpoint,
   length: number,
   theta: number,
-  options: { readonly pairs?: Rope['pairs']; readonly partialRotaryFactor?: number } = {},
+  options: {
+    readonly pairs?: Rope['pairs'];
+    readonly partialRotaryFactor?: number;
+    /** For configurations with parameters by layer type. */
+    readonly layerType?: string;
+  } = {},
 ): Rope {
   const parameters = readRopeParameters(checkpoint.config, {
     theta,
     partialRotaryFactor: options.partialRotaryFactor ?? 1,
+    ...(options.layerType === undefined ? {} : { layerType: options.layerType }),
   });
   const dimensions = Math.trunc(headShape(checkpoint).headDim * parameters.partialRotaryFactor);
   return makeRope(parameters, dimensions, length, options.pairs ?? 'half');
@@ -128,7 +134,7 @@ export function assembleModel(
   const { config, prefix } = checkpoint;
   const table = checkpoint.tensor(`${prefix}embed_tokens.weight`);
   const tied = config.flag('tie_word_embeddings', options.tiedByDefault ?? false);
-  const headName = `${prefix.replace(/model\.$/, '')}lm_head`;
+  const headName = `${prefix.replace(/^model\.language_model\.$|model\.$/, '')}lm_head`;
   const head = tied ? { weight: table, bias: undefined } : checkpoint.linear(headName);
   return {
     vocabulary: table.shape[0]!,

@@ -145,5 +145,6 @@ export const deepseek: readonly TinyCheckpoint[] = [
   checkpoint('deepseek_v3-full-rank-query', { ...v3, q_lora_rank: null, norm_topk_prob: false }, 1044),
   checkpoint('deepseek_v3-half-rotation', { ...v3, rope_interleave: false }, 45),
   inFp8(checkpoint('deepseek_v3', v3, 46), 'deepseek_v3-fp8'),
+  checkpoint('glm4_moe_lite', { ...v3, architectures: ['Glm4MoeLiteForCausalLM'], model_type: 'glm4_moe_lite' }, 48),
   checkpoint('kimi_k2', { ...v3, model_type: 'kimi_k2', n_group: 1, topk_group: 1, routed_scaling_factor: 2.827 }, 47),
 ];
