@@ -11,8 +11,8 @@ export interface SequenceBatch {
 /** Tokens that one step pushes through a layer: enough for full matrix speed, short enough to cancel between. */
 const tokensPerBatch = 4096;
 
-/** Attention scores (float32) that one step may hold. */
-const attentionScoresPerBatch = 2 ** 25;
+/** Attention scores (float32) that one step may hold, several times over; every open session keeps its own arena of that size. */
+const attentionScoresPerBatch = 2 ** 23;
 
 /** Groups sequences into batches, longest first, so that little is padded. `heads` bounds the attention memory. */
 export function batchSequences(sequences: readonly Int32Array[], heads: number): SequenceBatch[] {
