@@ -18,6 +18,9 @@ const clearlyFaster = 2;
 /** Characters of a failed probe's standard error that are shown: the loader's real reason is only there. */
 const shownErrorLength = 600;
 
+/** ONNX Runtime colours its log lines, whoever reads them. */
+const terminalColours = new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, 'g');
+
 /** How long remembered probes are believed; a new driver or runtime is noticed by the key, this is for the rest. */
 const rememberedMilliseconds = 24 * 3600 * 1000;
 
@@ -69,7 +72,7 @@ export class ProviderSelector {
     }
     const report = await this.report(record);
     if (!report.available) {
-      throw unavailable(requested, report.reason, `${record.howToGet} Or use --provider auto or cpu.`);
+      throw unavailable(requested, report.reason, 'Or use --provider auto or cpu.');
     }
     return { requested, selected: record.runtimeName, reason: 'It was asked for and works.', providers: [report] };
   }
@@ -147,7 +150,8 @@ export class ProviderSelector {
         process.execPath,
         [script, record.runtimeName, String(this.options.threads)],
         options,
-        (error, stdout, stderr) => {
+        (error, stdout, rawErrors) => {
+          const stderr = rawErrors.replaceAll(terminalColours, '');
           const outcome = parseOutcome(stdout);
           if (outcome !== undefined) {
             const detail = outcome.ok ? '' : ` ${stderr.trim().slice(-shownErrorLength)}`;

@@ -77,6 +77,7 @@ describe('--json prints the documented fields and nothing else', () => {
     expect(providers.find(({ name }) => name === 'cpu')).toMatchObject({ available: true });
     expect(providers.find(({ name }) => name === 'cpu')!.gflops).toBeGreaterThan(1);
     expect(providers.every(({ available, reason }) => available || reason.length > 10)).toBe(true);
+    expect(stdout).not.toContain('\\u001b');
     expect(versions).toHaveProperty('onnxruntime');
   });
 
