@@ -1,0 +1,184 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { loadDatasets } from '../../engine/checkpoint/datasets';
+import { AllocationMeasurements } from '../../engine/jobs/allocationMeasurements';
+import { budget } from '../../engine/jobs/budget';
+import { calibrationText } from '../../engine/jobs/calibrationText';
+import { createServices } from '../../engine/jobs/createServices';
+import { evaluate } from '../../engine/jobs/evaluate';
+import { openModel, type OpenModel } from '../../engine/jobs/openModel';
+import type { EngineServices } from '../../engine/jobs/services';
+import { AllocationMeter } from '../../engine/measure/allocationMeter';
+import { quietJob } from '../../engine/measure/jobContext';
+import { batchSequences } from '../../engine/measure/sequenceBatches';
+import { budgetParamsSchema } from '../../engine/protocol/budget';
+import { evaluateParamsSchema } from '../../engine/protocol/evaluation';
+
+const sample = path.join(import.meta.dirname, '../../media/sample');
+const text = path.join(sample, 'calibration.jsonl');
+const runtime = { provider: 'cpu', threads: 2 };
+const tokens = 1500;
+
+let folder: string;
+let services: EngineServices;
+let model: OpenModel;
+
+beforeAll(async () => {
+  folder = mkdtempSync(path.join(tmpdir(), 'moe-tuner-budgets-'));
+  services = createServices(
+    {
+      provider: 'cpu',
+      threads: 2,
+      cacheDirectory: path.join(folder, 'cache'),
+      cacheLimitBytes: 2 ** 30,
+    },
+    folder,
+    () => undefined,
+  );
+  model = await openModel(sample);
+});
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function params(changes: Record<string, unknown>) {
+  return budgetParamsSchema.parse({ checkpoint: sample, calibrationTokens: tokens, samples: 512, ...changes });
+}
+
+describe('measurements of allocations', () => {
+  test('agree with the evaluation, and starting from a kept prefix changes nothing', async () => {
+    const calibration = await calibrationText(model, { text: [text], calibrationTokens: tokens });
+    const { sequences } = calibration;
+    const spec = model.resolved.decoder();
+    const batches = batchSequences(sequences, 8);
+    const job = quietJob();
+    const trained = model.resolved.blocks.map(({ activeExperts }) => activeExperts);
+    const base = [4, 3, 4, 2, 4, 4, 2, 1];
+    const near = [4, 3, 4, 2, 4, 3, 2, 2];
+    const meter = await AllocationMeter.open({ model: spec, runtime, batches, sequences, job }, trained);
+    const fresh = await AllocationMeter.open({ model: spec, runtime, batches, sequences, job }, trained);
+    try {
+      await meter.measure(base, { trace: true });
+      const before = meter.work.layersReused;
+      const reused = await meter.measure(near, { keep: [base] });
+      expect(meter.work.layersReused - before).toBe(5);
+      expect(reused).toEqual(await fresh.measure(near));
+      expect((await meter.measure(trained)).kl).toBeLessThan(1e-6);
+    } finally {
+      await meter.dispose();
+      await fresh.dispose();
+    }
+  });
+
+  test('give the KL, perplexity and per-token numbers of the evaluate job', async () => {
+    const few = path.join(folder, 'few.jsonl');
+    writeFileSync(few, readFileSync(text, 'utf8').split('\n').slice(0, 60).join('\n'));
+    const calibration = await calibrationText(model, { text: [few], calibrationTokens: 10 ** 9 });
+    const measurements = await AllocationMeasurements.create(model, calibration, runtime, services.cache, quietJob());
+    try {
+      const allocation = [1, 2, 3, 4, 1, 2, 3, 4];
+      const measured = await measurements.measure(allocation);
+      const evaluated = await evaluate(
+        evaluateParamsSchema.parse({
+          checkpoint: sample,
+          activeExperts: allocation,
+          text: [few],
+          length: 256,
+          perDocument: true,
+        }),
+        services,
+        quietJob(),
+      );
+      const [{ name } = { name: '' }] = await loadDatasets([few]);
+      const dataset = evaluated.datasets[name]!;
+      expect(calibration.tokens).toBe(dataset.tokens);
+      expect(measured.kl).toBeCloseTo(dataset.kl!, 6);
+      expect(Math.exp(measured.logPerplexity)).toBeCloseTo(dataset.perplexity, 5);
+    } finally {
+      await measurements.dispose();
+    }
+  });
+});
+
+describe('the budget job', () => {
+  test('auto is at least as good as every candidate it measured, and repeats from the cache', async () => {
+    const request = params({
+      objective: 'auto',
+      total: 16,
+      text: [text],
+      evaluations: 14,
+      out: path.join(folder, 'a.moeplan.json'),
+    });
+    const result = await budget(request, services, quietJob());
+    const measured = result.candidates!.map(({ measured: quality }) => quality?.kl ?? Infinity);
+    expect(result.activeExperts.reduce((sum, k) => sum + k, 0)).toBe(16);
+    expect(result.measured!.kl).toBe(Math.min(...measured));
+    expect(result.candidates!.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(['uniform', 'random', 'lexi', 'end-to-end']),
+    );
+    const uniform = result.candidates!.find(({ name }) => name === 'uniform')!;
+    expect(uniform.activeExperts).toEqual(Array(8).fill(2));
+    expect(result.measured!.kl).toBeLessThanOrEqual(uniform.measured!.kl);
+    const again = await budget(request, services, quietJob());
+    expect(again.activeExperts).toEqual(result.activeExperts);
+    expect(again.measurements).toBe(0);
+  });
+
+  test('a stopped search keeps the best so far', async () => {
+    const abort = new AbortController();
+    const job = {
+      ...quietJob(abort.signal),
+      progress: (_: number, message: string) => {
+        if (message.startsWith('Measurement 2')) {
+          abort.abort();
+        }
+      },
+    };
+    const result = await budget(params({ objective: 'auto', total: 12, text: [text], evaluations: 40 }), services, job);
+    expect(result.interrupted).toBe(true);
+    expect(result.measured).toBeDefined();
+    expect(result.activeExperts.reduce((sum, k) => sum + k, 0)).toBe(12);
+  });
+
+  test('without text auto says that it measured nothing', async () => {
+    const result = await budget(params({ total: 16 }), services, quietJob());
+    expect(result.chosen).toBe('relative-squared');
+    expect(result.notes?.[0]).toContain('nothing was measured');
+  });
+
+  test.each(['end-to-end', 'alloc-l', 'maple', 'calibrated', 'gamma'])(
+    '%s gives a feasible plan and its table',
+    async (objective) => {
+      const result = await budget(params({ objective, total: 20, text: [text] }), services, quietJob());
+      expect(result.activeExperts.reduce((sum, k) => sum + k, 0)).toBe(20);
+      expect(result.table).toHaveLength(8);
+      expect(result.predicted).toBeLessThanOrEqual(result.uniformPredicted!);
+    },
+  );
+
+  test('a limit in floating-point operations is kept, and pinned layers keep their experts', async () => {
+    const perExpert = 2 * 3 * 128 * 64;
+    const limit = 20 * perExpert;
+    const request = params({ objective: 'relative-squared', cost: 'flops', limit, pinned: [7] });
+    const result = await budget(request, services, quietJob());
+    expect(result.totalCost).toBeLessThanOrEqual(limit);
+    expect(result.fullCost).toBe(32 * perExpert);
+    expect(result.activeExperts[7]).toBe(4);
+    expect(result.total).toBe(20);
+  });
+
+  test('text is asked for before anything runs, and bad combinations are wrong usage', async () => {
+    await expect(budget(params({ objective: 'end-to-end', total: 20 }), services, quietJob())).rejects.toMatchObject({
+      code: 'usage',
+    });
+    await expect(budget(params({ total: 20, average: 2 }), services, quietJob())).rejects.toMatchObject({
+      code: 'usage',
+    });
+    await expect(budget(params({ cost: 'flops' }), services, quietJob())).rejects.toMatchObject({ code: 'usage' });
+    await expect(budget(params({ total: 7 }), services, quietJob())).rejects.toMatchObject({
+      code: 'infeasibleBudget',
+    });
+  });
+});
