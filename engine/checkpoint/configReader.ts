@@ -97,6 +97,11 @@ export class ConfigReader {
     return this.lookUp(key) !== undefined;
   }
 
+  /** The dotted path of a key from the top of the file, whether it is present or not. */
+  pathOf(key: string): string {
+    return `${this.prefix}${key}`;
+  }
+
   /** The value under a key as it stands, for facts that have a structure of their own; undefined when absent or null. */
   raw(key: string): unknown {
     return this.lookUp(key);

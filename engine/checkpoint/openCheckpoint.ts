@@ -68,13 +68,19 @@ async function readConfig(folder: CheckpointFolder): Promise<ConfigObject> {
   await resolveInside(folder, configName);
   const configFile = path.join(folder.shown, configName);
   const text = await readTextFile(configFile, 'malformedConfig');
-  // A number beyond the range of floats parses to infinity; the padding keeps the columns of later mistakes.
-  const json = text.replace(stringOrInfinity, (match) => (match === 'Infinity' ? '1e999   ' : match));
-  const config = parseJson(json, configFile, 'malformedConfig');
+  const config = parseJson(configAsJson(text), configFile, 'malformedConfig');
   if (!isJsonObject(config)) {
     throw new TunerError('malformedConfig', 'The config is not a JSON object.', { file: configFile, place: 'line 1' });
   }
   return config;
+}
+
+/**
+ * Text of a config that strict parsers accept. A number beyond the range of floats parses to infinity; the padding keeps all
+ * offsets, so that places and edits found in the result hold for the original.
+ */
+export function configAsJson(text: string): string {
+  return text.replace(stringOrInfinity, (match) => (match === 'Infinity' ? '1e999   ' : match));
 }
 
 /** The single file goes before the index when there are both, as in the reference loader. */

@@ -7,6 +7,7 @@ import { resolveDecoder } from './resolveDecoder';
 import { resolveExperts } from './resolveExperts';
 import { numberOr, resolveRouter } from './resolveRouter';
 import type { FeedForwardSpec, MoeBlockSpec, ModelSpec, NormSpec, SharedExpertSpec } from './specification';
+import { checkTunedActiveExperts, tunedActiveExperts } from './tunedActiveExperts';
 
 /** Modules that predict further tokens during training. */
 const predictionModule = /^(model\.|language_model\.)*mtp(_|\.)/;
@@ -44,6 +45,7 @@ export function resolveModel(checkpoint: Checkpoint): ResolvedModel {
   const layerCount = config.integer(keys.layers, { minimum: 1 }).value;
   const experts = expertCount(recognised);
   const active = activePerLayer(recognised, layerCount);
+  const tuned = tunedActiveExperts(recognised);
   const weights = new WeightLookup(checkpoint);
   const stemOf = (layer: number) => root.root + names.layer.replace('{layer}', String(layer));
 
@@ -55,7 +57,7 @@ export function resolveModel(checkpoint: Checkpoint): ResolvedModel {
       continue;
     }
     checkRouterRows(checkpoint, router, experts, hiddenSize);
-    const k = active.of(layer);
+    const k = tuned?.value[blocks.length] ?? active.of(layer);
     if (k > experts.value) {
       throw new TunerError(
         'contradictoryConfig',
@@ -91,6 +93,10 @@ export function resolveModel(checkpoint: Checkpoint): ResolvedModel {
       place: stemOf(0) + record.router.weight,
       wayOut: 'Check that config.json belongs to these weights.',
     });
+  }
+  if (tuned !== undefined) {
+    const most = Math.max(...blocks.map(({ layer }) => active.of(layer)));
+    checkTunedActiveExperts(recognised, tuned, { key: active.key, most }, blocks.length);
   }
   return {
     recognised,
