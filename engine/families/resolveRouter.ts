@@ -64,7 +64,8 @@ function resolveGroups(
   if (count === 1) {
     return undefined;
   }
-  if (experts % count !== 0 || kept > count) {
+  const tooSmall = groups.score === 'top2-sum' && experts / count < 2;
+  if (experts % count !== 0 || kept > count || tooSmall) {
     throw new TunerError(
       'contradictoryConfig',
       `${experts} experts cannot form ${count} groups of which ${kept} are kept.`,
