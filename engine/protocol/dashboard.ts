@@ -19,6 +19,20 @@ export const dashboardActions = [
   'showLog',
 ] as const;
 
+/** What one budget run measured on the whole model: a budget result without its front and table, which are large. */
+export const measuredBudgetSchema = budgetResultSchema.pick({
+  fingerprint: true,
+  layers: true,
+  activeExperts: true,
+  total: true,
+  chosen: true,
+  measured: true,
+  candidates: true,
+  rankCorrelation: true,
+  calibrationTokens: true,
+  interrupted: true,
+});
+
 /** A complete picture of what the dashboard shows. Snapshots replace each other: latest wins, never deltas. */
 export const dashboardSnapshotSchema = z.object({
   kind: z.literal('snapshot'),
@@ -28,8 +42,20 @@ export const dashboardSnapshotSchema = z.object({
   summary: checkpointSummarySchema.optional(),
   profile: profileResultSchema.optional(),
   budget: budgetResultSchema.optional(),
+  /** Budget runs on this checkpoint that measured their choice, newest last, one per total. */
+  measuredBudgets: z.array(measuredBudgetSchema).optional(),
   evaluations: z.array(evaluateResultSchema),
-  job: z.object({ title: z.string(), message: z.string(), fraction: z.number() }).optional(),
+  job: z
+    .object({
+      title: z.string(),
+      message: z.string(),
+      fraction: z.number(),
+      /** Set when stopping the job gives the best result so far instead of none. */
+      keepsBest: z.boolean().optional(),
+      /** Set when the person stopped the job and it has not ended yet. */
+      stopping: z.boolean().optional(),
+    })
+    .optional(),
   error: z.object({ message: z.string(), wayOut: z.string().optional() }).optional(),
   /** Set when the checkpoint changed after the results were measured. */
   stale: z.boolean(),
@@ -45,6 +71,7 @@ export const dashboardMessageSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('pickBudget'), total: z.number().int().positive() }),
 ]);
 
+export type MeasuredBudget = z.infer<typeof measuredBudgetSchema>;
 export type EngineState = (typeof engineStates)[number];
 export type DashboardAction = (typeof dashboardActions)[number];
 export type DashboardSnapshot = z.infer<typeof dashboardSnapshotSchema>;

@@ -1,11 +1,9 @@
-import { open } from 'node:fs/promises';
 import * as vscode from 'vscode';
 import * as z from 'zod';
 import { localize } from '../common/localize';
-import { fileName } from '../config/resultText';
 import { defaultWindowLength } from '../../engine/protocol/evaluation';
-import { TunerError } from '../../engine/protocol/errors';
-import { kindOfEvaluationFile, type EvaluationFileKind } from './evaluationFiles';
+import { pickDataFiles, type FileItem } from './dataFilePicker';
+import type { EvaluationFileKind } from './evaluationFiles';
 import type { Services } from './services';
 
 /** What an evaluation reads, and how texts are cut. */
@@ -18,22 +16,12 @@ const evaluationInputsSchema = z.object({
 
 export type EvaluationInputs = z.infer<typeof evaluationInputsSchema>;
 
-const headBytes = 65_536;
-const mostFiles = 200;
-const filePattern = '**/*.{txt,jsonl}';
-const excluded = '**/{node_modules,.git,.venv}/**';
-
-interface FileItem extends vscode.QuickPickItem {
-  readonly file: string;
-  readonly content: EvaluationFileKind;
-}
-
 function memoryKey(folder: string): string {
   return `evaluationInputs:${folder}`;
 }
 
 /** What was chosen for this checkpoint the last time, if it is still readable. */
-function remembered({ context }: Services, folder: string): EvaluationInputs | undefined {
+export function rememberedInputs({ context }: Services, folder: string): EvaluationInputs | undefined {
   const parsed = evaluationInputsSchema.safeParse(context.globalState.get(memoryKey(folder)));
   return parsed.success ? parsed.data : undefined;
 }
@@ -43,73 +31,15 @@ export async function rememberInputs({ context }: Services, folder: string, inpu
   await context.globalState.update(memoryKey(folder), inputs);
 }
 
-async function kindOf(file: string): Promise<EvaluationFileKind | undefined> {
-  const handle = await open(file, 'r');
-  try {
-    const { buffer, bytesRead } = await handle.read(Buffer.alloc(headBytes), 0, headBytes, 0);
-    return kindOfEvaluationFile(fileName(file), buffer.toString('utf8', 0, bytesRead));
-  } finally {
-    await handle.close();
-  }
-}
-
-async function itemOf(file: string, picked: boolean): Promise<FileItem | undefined> {
-  const kind = await kindOf(file).catch(() => undefined);
-  if (kind === undefined) {
-    return undefined;
-  }
-  const description = kind === 'tasks' ? localize('tasks') : localize('text');
-  return { label: fileName(file), description, detail: file, file, content: kind, picked };
-}
-
-async function nearbyFiles(folder: string): Promise<string[]> {
-  const inFolder = await vscode.workspace.findFiles(
-    new vscode.RelativePattern(vscode.Uri.file(folder), '*.{txt,jsonl}'),
-    undefined,
-    mostFiles,
-  );
-  const inWorkspace = await vscode.workspace.findFiles(filePattern, excluded, mostFiles);
-  return [...inFolder, ...inWorkspace].filter(({ scheme }) => scheme === 'file').map(({ fsPath }) => fsPath);
-}
-
-async function browse(): Promise<FileItem[]> {
-  const chosen = await vscode.window.showOpenDialog({
-    canSelectMany: true,
-    filters: { [localize('Texts and tasks')]: ['txt', 'jsonl', 'json'] },
-    title: localize('Texts and task files to evaluate'),
-  });
-  const items: FileItem[] = [];
-  for (const { fsPath } of chosen ?? []) {
-    const item = await itemOf(fsPath, true);
-    if (item === undefined) {
-      throw new TunerError('malformedText', localize('This file holds neither texts nor tasks.'), {
-        file: fsPath,
-        wayOut: localize(
-          'Choose .txt, .jsonl with "text" or with "prompt" and "answer", or .json of texts by dataset.',
-        ),
-      });
-    }
-    items.push(item);
-  }
-  return items;
-}
-
 async function pickFiles(folder: string, last: EvaluationInputs | undefined): Promise<FileItem[] | undefined> {
   const lastFiles = [...(last?.tasks ?? []), ...(last?.text ?? [])];
-  const files = [...new Set([...lastFiles, ...(await nearbyFiles(folder))])];
-  const found = await Promise.all(files.map((file) => itemOf(file, lastFiles.includes(file))));
-  const items = found.filter((item) => item !== undefined);
-  const browseItem = { label: `$(folder-opened) ${localize('Browse…')}` };
-  const chosen = await vscode.window.showQuickPick<vscode.QuickPickItem>([...items, browseItem], {
-    canPickMany: true,
+  return pickDataFiles(folder, {
+    kinds: ['text', 'tasks'],
+    known: lastFiles,
+    isPicked: (file) => lastFiles.includes(file),
     title: localize('Texts and task files to evaluate'),
     placeHolder: localize('.txt and .jsonl files; texts give perplexity, tasks give accuracy'),
   });
-  if (chosen === undefined) {
-    return undefined;
-  }
-  const fromDialog = chosen.includes(browseItem) ? await browse() : [];
-  return [...items.filter((item) => chosen.includes(item)), ...fromDialog];
 }
 
 async function pickCut(
@@ -133,7 +63,7 @@ async function pickCut(
 
 /** Asks what to evaluate a checkpoint on; undefined where the person gave up. Remembers the answer. */
 export async function askForInputs(services: Services, folder: string): Promise<EvaluationInputs | undefined> {
-  const last = remembered(services, folder);
+  const last = rememberedInputs(services, folder);
   const files = await pickFiles(folder, last);
   if (files === undefined || files.length === 0) {
     return undefined;

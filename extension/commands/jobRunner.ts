@@ -10,6 +10,17 @@ export interface RunningJob {
   readonly title: string;
   readonly message: string;
   readonly fraction: number;
+  /** Set when stopping the job gives the best result so far instead of none. */
+  readonly keepsBest?: boolean;
+  /** Set when the person stopped the job and it has not ended yet. */
+  readonly stopping?: boolean;
+}
+
+export interface JobOptions {
+  /** Stopping this job gives the best result so far: the work then resolves instead of failing as cancelled. */
+  readonly keepsBest?: boolean;
+  /** What the person reads when the job was cancelled and gave no result; nothing without it. */
+  readonly whenCancelled?: string;
 }
 
 /** What the work of a job gets to report progress and to notice that it was cancelled. */
@@ -36,20 +47,27 @@ export class JobRunner implements vscode.Disposable {
     return this.failure;
   }
 
-  /** Runs a job; resolves to undefined when it was cancelled, failed (the person was told), or another one runs. */
-  async run<Result>(title: string, work: (control: JobControl) => Promise<Result>): Promise<Result | undefined> {
+  /**
+   * Runs a job; resolves to undefined when it was cancelled without a result, failed (the person was told), or another one
+   * runs. A job that was cancelled and still has a result resolves with it.
+   */
+  async run<Result>(
+    title: string,
+    work: (control: JobControl) => Promise<Result>,
+    options: JobOptions = {},
+  ): Promise<Result | undefined> {
     if (this.running !== undefined) {
       await this.refuse(this.running.job.title);
       return undefined;
     }
     const source = new vscode.CancellationTokenSource();
-    this.running = { source, job: { title, message: '', fraction: 0 } };
+    this.running = { source, job: { title, message: '', fraction: 0, ...(options.keepsBest && { keepsBest: true }) } };
     this.failure = undefined;
     this.changed();
     try {
       return await this.runWithProgress(title, source, work);
     } catch (error) {
-      this.failed(error, () => void this.run(title, work));
+      this.failed(error, options, () => void this.run(title, work, options));
       return undefined;
     } finally {
       this.running = undefined;
@@ -75,12 +93,13 @@ export class JobRunner implements vscode.Disposable {
     const options = { location: vscode.ProgressLocation.Notification, title, cancellable: true };
     return vscode.window.withProgress(options, (progress, token) => {
       token.onCancellationRequested(() => source.cancel());
+      source.token.onCancellationRequested(() => this.stopping(source));
       let shown = 0;
       const onProgress: ProgressListener = (fraction, message) => {
         progress.report({ message, increment: Math.max(0, fraction - shown) * 100 });
         shown = Math.max(shown, fraction);
         if (this.running?.source === source) {
-          this.running.job = { title, message, fraction };
+          this.running.job = { ...this.running.job, message, fraction };
           this.changed();
         }
       };
@@ -88,11 +107,20 @@ export class JobRunner implements vscode.Disposable {
     });
   }
 
-  private failed(error: unknown, retry: () => void): void {
+  private stopping(source: vscode.CancellationTokenSource): void {
+    if (this.running?.source === source) {
+      this.running.job = { ...this.running.job, stopping: true };
+      this.changed();
+    }
+  }
+
+  private failed(error: unknown, { whenCancelled }: JobOptions, retry: () => void): void {
     const failure = toTunerError(error);
     if (failure.kind !== 'cancelled') {
       this.failure = failure;
       void showError(failure, { showLog: this.showLog, retry });
+    } else if (whenCancelled !== undefined) {
+      void vscode.window.showInformationMessage(whenCancelled);
     }
   }
 

@@ -1,6 +1,7 @@
 import { Emitter, type Event } from 'vscode-jsonrpc/node';
 import type { BudgetResult } from '../../engine/protocol/budget';
 import type { CheckpointSummary } from '../../engine/protocol/checkpointSummary';
+import { measuredBudgetSchema, type MeasuredBudget } from '../../engine/protocol/dashboard';
 import { toTunerError, type TunerError } from '../../engine/protocol/errors';
 import type { EvaluateResult } from '../../engine/protocol/evaluation';
 import type { ProfileResult } from '../../engine/protocol/sensitivity';
@@ -19,6 +20,8 @@ export interface CheckpointEntry {
   readonly error?: TunerError;
   readonly profile?: ProfileResult;
   readonly budget?: BudgetResult;
+  /** Budget runs that measured their choice, oldest first, the newest of every total. */
+  readonly measuredBudgets?: readonly MeasuredBudget[];
   /** Oldest first. */
   readonly evaluations: readonly EvaluateResult[];
 }
@@ -30,6 +33,16 @@ export interface FoundCheckpoint {
 
 /** Evaluations kept per checkpoint; older ones leave the editor and stay in the engine's history. */
 const keptEvaluations = 20;
+
+/** The runs that measured what they chose, oldest first; a later run of the same total takes the place of an earlier one. */
+function measuredRuns(budgets: readonly (BudgetResult | MeasuredBudget)[]): MeasuredBudget[] {
+  const byTotal = new Map<number, MeasuredBudget>();
+  for (const budget of budgets.filter(({ measured }) => measured !== undefined)) {
+    byTotal.delete(budget.total);
+    byTotal.set(budget.total, measuredBudgetSchema.parse(budget));
+  }
+  return [...byTotal.values()];
+}
 
 /** The checkpoints of the workspace and their results: the one source that lenses, tree and dashboard draw from. */
 export class CheckpointStore {
@@ -108,7 +121,8 @@ export class CheckpointStore {
   }
 
   addBudget(folder: string, budget: BudgetResult): void {
-    this.update(folder, { budget });
+    const known = this.entries.get(folder)?.measuredBudgets ?? [];
+    this.update(folder, { budget, measuredBudgets: measuredRuns([...known, budget]) });
   }
 
   addEvaluation(folder: string, evaluation: EvaluateResult): void {
@@ -136,12 +150,14 @@ export class CheckpointStore {
       const history = await this.engine.request('history', { checkpoint: folder });
       const profile = history.profiles.at(-1);
       const budget = history.budgets.at(-1);
+      const measuredBudgets = measuredRuns(history.budgets);
       // Results of an earlier state of the files stay visible, marked as stale, until there are new ones.
       return this.update(folder, {
         state: 'ready',
         summary,
         ...(profile === undefined ? {} : { profile }),
         ...(budget === undefined ? {} : { budget }),
+        ...(measuredBudgets.length === 0 ? {} : { measuredBudgets }),
         ...(history.evaluations.length === 0 ? {} : { evaluations: history.evaluations.slice(-keptEvaluations) }),
       });
     } catch (error) {

@@ -13,7 +13,10 @@ export function isProfileStale(profile: ProfileResult, summary: CheckpointSummar
 }
 
 /** Whether a budget or an evaluation belongs to other weights than the checkpoint has. */
-export function isResultStale(result: BudgetResult | EvaluateResult, summary: CheckpointSummary | undefined): boolean {
+export function isResultStale(
+  result: Pick<BudgetResult | EvaluateResult, 'fingerprint'>,
+  summary: CheckpointSummary | undefined,
+): boolean {
   return summary !== undefined && result.fingerprint !== summary.fingerprint;
 }
 

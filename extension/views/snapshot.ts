@@ -2,7 +2,7 @@ import type { DashboardSnapshot } from '../../engine/protocol/dashboard';
 import type { TunerError } from '../../engine/protocol/errors';
 import type { RunningJob } from '../commands/jobRunner';
 import type { CheckpointEntry } from '../config/checkpointStore';
-import { hasStaleResults } from '../config/staleness';
+import { hasStaleResults, isResultStale } from '../config/staleness';
 import type { EngineStatus } from '../engine/supervisor';
 
 /** What a snapshot is made of. */
@@ -43,6 +43,9 @@ export function buildSnapshot(sources: SnapshotSources): DashboardSnapshot {
     ...(selected?.summary === undefined ? {} : { summary: selected.summary }),
     ...(selected?.profile === undefined ? {} : { profile: selected.profile }),
     ...(selected?.budget === undefined ? {} : { budget: selected.budget }),
+    ...(selected?.measuredBudgets === undefined
+      ? {}
+      : { measuredBudgets: selected.measuredBudgets.filter((run) => !isResultStale(run, selected.summary)) }),
     ...(job === undefined ? {} : { job: { ...job } }),
     ...(error === undefined ? {} : { error }),
   };
