@@ -93,16 +93,20 @@ const closeBrace = 0x7d;
 
 /** Offset of the quote that closes the string opened at `start`. */
 function stringEnd(text: string, start: number): number {
-  for (let at = start + 1; at < text.length; at += 1) {
-    const character = text.charCodeAt(at);
-    if (character === quote) {
-      return at;
-    }
-    if (character === backslash) {
-      at += 1;
-    }
+  let end = text.indexOf('"', start + 1);
+  while (end !== -1 && isEscaped(text, end)) {
+    end = text.indexOf('"', end + 1);
   }
-  return text.length;
+  return end === -1 ? text.length : end;
+}
+
+/** Whether an odd number of backslashes stands before the character. */
+function isEscaped(text: string, at: number): boolean {
+  let first = at;
+  while (text.charCodeAt(first - 1) === backslash) {
+    first -= 1;
+  }
+  return (at - first) % 2 === 1;
 }
 
 function skipSpace(text: string, start: number): number {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { layerFingerprint } from '../checkpoint/fingerprint';
 import { readTensorFloat32 } from '../checkpoint/readTensor';
-import type { DecoderLayerSpec, MoeBlockSpec } from '../families/specification';
+import type { MoeBlockSpec } from '../families/specification';
 import { specTensors } from '../families/specTensors';
 import type { JobContext } from '../measure/jobContext';
 import { GaussianProbes, ScaledProbes, type ProbeBatches } from '../measure/probeInputs';
@@ -141,12 +141,17 @@ function probeSource(
   if (params.input === 'gaussian') {
     return () => Promise.resolve(gaussian);
   }
-  const layers = new Map<number, DecoderLayerSpec>(
-    model.resolved.decoder().layers.map((layer) => [layer.index, layer]),
-  );
   return async (block) => {
-    const weight = layers.get(block.layer)?.feedForwardNorm.weight;
-    return weight === undefined ? gaussian : new ScaledProbes(gaussian, await readTensorFloat32(weight));
+    const norm = model.resolved.blockNorm(block.layer);
+    if (norm?.weight === undefined) {
+      return gaussian;
+    }
+    const offset = norm.kind === 'rms' ? norm.offset : 0;
+    const stored = await readTensorFloat32(norm.weight);
+    return new ScaledProbes(
+      gaussian,
+      stored.map((value) => value + offset),
+    );
   };
 }
 
