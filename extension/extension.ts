@@ -48,7 +48,7 @@ export function activate(context: vscode.ExtensionContext): TestApi | undefined 
 
   const lenses = own(new ConfigLensProvider(store));
   const decorations = own(new ConfigDecorations(store));
-  own(new ConfigHoverProvider(decorations));
+  own(new ConfigHoverProvider(decorations, store));
   const plans = own(new PlanFeatures(store));
   own(publishFindings(store, plans));
   own(new CheckpointTree(store, (visible) => inspector.viewChanged('tree', visible)));

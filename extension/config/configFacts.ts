@@ -10,6 +10,8 @@ export interface ConfigEntry {
   /** The whole `"key": value` pair. */
   readonly property: TextSpan;
   readonly valueSpan: TextSpan;
+  /** The numbers of a list, one per layer, with their places. */
+  readonly numbers?: readonly { readonly value: number; readonly span: TextSpan }[];
 }
 
 export type ConfigFacts = Readonly<Partial<Record<ConfigFactName, ConfigEntry>>>;
@@ -28,7 +30,14 @@ function entryOf(node: Node, path: readonly string[]): ConfigEntry | undefined {
     value,
     property: { offset: property.offset, length: property.length },
     valueSpan: { offset: node.offset, length: node.length },
+    ...(node.type === 'array' ? { numbers: numbersOf(node) } : {}),
   };
+}
+
+function numbersOf({ children = [] }: Node): ConfigEntry['numbers'] & object {
+  return children.flatMap(({ value, offset, length }) => {
+    return typeof value === 'number' ? [{ value, span: { offset, length } }] : [];
+  });
 }
 
 /** The entry at a dotted path of a JSON text, also where the rest of the text is incomplete. */

@@ -1,3 +1,4 @@
+import { budgetLine, budgetMarkdown } from './budgetText';
 import { localize } from '../common/localize';
 import type { CheckpointEntry } from './checkpointStore';
 import type { ConfigEntry, ConfigFacts } from './configFacts';
@@ -13,16 +14,25 @@ export interface InlineResult {
 }
 
 /**
- * The results that belong to the lines of a `config.json`: sensitivity to the active-expert count, quality to the model.
+ * The results that belong to the lines of a `config.json`: sensitivity and budgets to the active-expert count, quality to the
+ * model.
  * A result is stale when the checkpoint changed since, or when the text names another active-expert count.
  */
 export function inlineResults(facts: ConfigFacts, entry: CheckpointEntry | undefined): InlineResult[] {
   const results: InlineResult[] = [];
-  const { summary, profile, evaluations } = entry ?? { evaluations: [] };
+  const { summary, profile, budget, evaluations } = entry ?? { evaluations: [] };
   const active = facts.activeExperts;
   if (profile !== undefined && active !== undefined) {
     const stale = isProfileStale(profile, summary) || active.value !== profile.activeExperts;
     results.push({ anchor: active, text: sensitivityLine(profile), markdown: sensitivityMarkdown(profile), stale });
+  }
+  if (budget !== undefined && summary !== undefined && active !== undefined) {
+    const text = budgetLine(budget, summary);
+    const edited = typeof active.value === 'number' && active.value !== summary.activeExperts;
+    const stale = edited || isResultStale(budget, summary);
+    if (text !== undefined) {
+      results.push({ anchor: active, text, markdown: budgetMarkdown(budget, summary), stale });
+    }
   }
   const line = evaluationLine(evaluations);
   const newest = evaluations.at(-1);

@@ -77,7 +77,8 @@ export function evaluationLine(evaluations: readonly EvaluateResult[]): string |
   return baseline === '' ? own : `${own} · ${localize('Baseline')}: ${baseline}`;
 }
 
-function tableRow(cells: readonly string[]): string {
+/** One row of a Markdown table. */
+export function tableRow(cells: readonly string[]): string {
   return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
 }
 

@@ -2,6 +2,7 @@ import * as vscode from 'vscode';
 import type { CommandId } from '../common/commandIds';
 import { planSelector, rangeOf } from '../common/documents';
 import type { Finding } from '../common/findings';
+import { LineEndTexts, type LineEndText } from '../common/lineEndTexts';
 import { localize } from '../common/localize';
 import { readSetting } from '../common/settings';
 import type { CheckpointStore } from '../config/checkpointStore';
@@ -10,6 +11,7 @@ import { formatPercent, formatPerplexity } from '../common/format';
 import { matchPlan, type PlanMatch } from './planCheckpoint';
 import { planFindings } from './planFindings';
 import { planEntryMarkdown } from './planHoverText';
+import { planLine } from './planMeasurements';
 import { readPlanText, type PlanText } from './planText';
 import { disposeAll, type Subscription } from '../common/subscription';
 
@@ -24,6 +26,11 @@ export class PlanFeatures implements vscode.CodeLensProvider, vscode.HoverProvid
       this.changeEmitter,
       vscode.languages.registerCodeLensProvider(planSelector, this),
       vscode.languages.registerHoverProvider(planSelector, this),
+      new LineEndTexts({
+        selector: planSelector,
+        textsOf: (document) => this.lineEnds(document),
+        onDidChange: (listener) => store.onDidChange(listener),
+      }),
       store.onDidChange(() => this.changeEmitter.fire()),
     ];
   }
@@ -31,6 +38,18 @@ export class PlanFeatures implements vscode.CodeLensProvider, vscode.HoverProvid
   findings(document: vscode.TextDocument): Finding[] {
     const text = readPlanText(document.getText());
     return planFindings(text, this.match(document, text));
+  }
+
+  /** What stands at the end of the line on which the list of active experts begins. */
+  lineEnds(document: vscode.TextDocument): LineEndText[] {
+    const text = readPlanText(document.getText());
+    const match = this.match(document, text);
+    if (text.plan === undefined || text.activeExpertsProperty === undefined || match?.sameFingerprint === false) {
+      return [];
+    }
+    const line = match && planLine(text.plan, document.uri.fsPath, match.checkpoint);
+    const { offset } = text.activeExpertsProperty;
+    return line === undefined ? [] : [{ line: document.positionAt(offset).line, ...line }];
   }
 
   provideCodeLenses(document: vscode.TextDocument): vscode.CodeLens[] {
@@ -74,7 +93,8 @@ export class PlanFeatures implements vscode.CodeLensProvider, vscode.HoverProvid
     if (budget === undefined || span === undefined || match === undefined || match.sameFingerprint === false) {
       return undefined;
     }
-    const markdown = planEntryMarkdown(place, budget, match.checkpoint);
+    const file = document.uri.fsPath;
+    const markdown = planEntryMarkdown(place, budget, match.checkpoint, text.plan && { plan: text.plan, file });
     return markdown === undefined
       ? undefined
       : new vscode.Hover(new vscode.MarkdownString(markdown), rangeOf(document, span));

@@ -104,5 +104,28 @@ connection.onRequest('profile', async ({ job, params }, token = CancellationToke
   }
   return profile(params.checkpoint, params.samples);
 });
+/** A search that answers a cancellation with the best so far. */
+connection.onRequest('budget', async ({ job, params }, token = CancellationToken.None) => {
+  for (let step = 0; step < 200 && !token.isCancellationRequested; step++) {
+    await connection.sendNotification('job/stepStarted', { job, label: `measurement ${step}`, deadlineSeconds: 1 });
+    await sleep(20);
+    await connection.sendNotification('job/stepEnded', { job });
+  }
+  return {
+    checkpoint: params.checkpoint,
+    fingerprint: 'f00d',
+    objective: params.objective,
+    solver: params.solver,
+    layers: [0, 1],
+    activeExperts: [1, 2],
+    total: 3,
+    predicted: 0.1,
+    uniformPredicted: 0.2,
+    front: [],
+    interrupted: token.isCancellationRequested,
+    seed: 0,
+    seconds: 1,
+  };
+});
 connection.onRequest('clearCache', async () => ({ freedBytes: behaviours.settings.threads }));
 connection.listen();

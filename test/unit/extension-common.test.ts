@@ -1,12 +1,21 @@
 import { describe, expect, it } from 'vitest';
 import { kindOfEvaluationFile } from '../../extension/commands/evaluationFiles';
-import { totalChoices, totalLimits, totalProblem } from '../../extension/commands/budgetChoices';
+import {
+  measuresModel,
+  offeredObjectives,
+  pointRequest,
+  totalChoices,
+  totalLimits,
+  totalProblem,
+} from '../../extension/commands/budgetChoices';
+import { budgetOutcome } from '../../extension/commands/budgetOutcome';
+import { objectiveNames } from '../../engine/protocol/budget';
 import { formatBytes, formatCount, formatNumber, formatPerplexity } from '../../extension/common/format';
 import { fillIn } from '../../extension/common/localize';
 import { RecentLog } from '../../extension/common/recentLog';
 import { scrubPaths } from '../../extension/common/scrubPaths';
 import { checkedSetting } from '../../extension/common/settingsTable';
-import { summaryOf } from '../support/checkpointResults';
+import { budgetOf, summaryOf } from '../support/checkpointResults';
 
 describe('numbers for people', () => {
   it.each([
@@ -108,5 +117,82 @@ describe('budgets on offer', () => {
     for (const text of ['3', '13', '4.5', 'many', '']) {
       expect(totalProblem(text, summary), text).toBeDefined();
     }
+  });
+});
+
+describe('objectives on offer', () => {
+  it('are all of the protocol in its order, auto first', () => {
+    expect(offeredObjectives(true).map(([name]) => name)).toEqual(objectiveNames);
+    for (const [name, description] of offeredObjectives(true)) {
+      expect(description, name).not.toBe('');
+    }
+  });
+
+  it('are the ones without text where the model cannot be run; auto stays and says what it does then', () => {
+    const offered = offeredObjectives(false);
+    expect(offered[0]).toEqual(['auto', expect.stringContaining('nothing can be measured')]);
+    expect(offered.slice(1).filter(([name]) => measuresModel(name))).toEqual([]);
+    expect(offered.map(([name]) => name)).toContain('lexi');
+  });
+});
+
+describe('picking a point of the front', () => {
+  const auto = budgetOf({ objective: 'auto', calibrationTokens: 4096 });
+
+  it('solves the same objective at another total', () => {
+    expect(pointRequest(budgetOf({ solver: 'greedy', seed: 7 }), [], 4)).toEqual({
+      objective: 'lexi',
+      solver: 'greedy',
+      seed: 7,
+      onText: false,
+      unmeasured: false,
+    });
+  });
+
+  it('of auto takes the measured choice where the total was searched, else the predicted one', () => {
+    expect(pointRequest(auto, [3], 3)).toMatchObject({ objective: 'auto', onText: true, unmeasured: false });
+    expect(pointRequest(auto, [3], 4)).toMatchObject({ objective: 'end-to-end', onText: true, unmeasured: true });
+  });
+
+  it('of auto without text stays without text', () => {
+    const blind = budgetOf({ objective: 'auto', chosen: 'relative-squared' });
+    expect(pointRequest(blind, [], 4)).toMatchObject({ objective: 'auto', onText: false, unmeasured: false });
+  });
+});
+
+describe('the outcome of a budget run', () => {
+  const quality = (kl: number): { kl: number; logPerplexity: number; accuracy: number } => ({
+    kl,
+    logPerplexity: 1,
+    accuracy: 0.5,
+  });
+  const candidate = (name: string, kl: number): NonNullable<ReturnType<typeof budgetOf>['candidates']>[number] => ({
+    name,
+    activeExperts: [1, 2],
+    predicted: null,
+    measured: quality(kl),
+  });
+
+  it('is silent where the plan says everything', () => {
+    expect(budgetOutcome(budgetOf())).toBeUndefined();
+  });
+
+  it('names the choice against uniform', () => {
+    const candidates = [candidate('search', 0.018), candidate('uniform', 0.02)];
+    const budget = budgetOf({ objective: 'auto', chosen: 'search', measured: quality(0.018), candidates });
+    expect(budgetOutcome(budget)).toBe('Taken: "search", measured KL 0.018 nats per token, 10.0 % below uniform.');
+  });
+
+  it('says that a stopped search kept its best', () => {
+    const budget = budgetOf({ interrupted: true, chosen: 'lexi', measured: quality(0.03) });
+    expect(budgetOutcome(budget)).toBe(
+      'Stopped; the best so far was kept. Taken: "lexi", measured KL 0.03 nats per token.',
+    );
+  });
+
+  it('passes on the notes of the engine', () => {
+    expect(budgetOutcome(budgetOf({ notes: ['No calibration text was given.'] }))).toBe(
+      'No calibration text was given.',
+    );
   });
 });

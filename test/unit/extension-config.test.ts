@@ -6,7 +6,7 @@ import { findConfigEntry, looksLikeMixtureOfExperts, readConfigFacts } from '../
 import { configFindings } from '../../extension/config/configFindings';
 import { configLenses } from '../../extension/config/configLenses';
 import { inlineResults } from '../../extension/config/inlineResults';
-import { evaluationOf, profileOf, summaryOf } from '../support/checkpointResults';
+import { budgetOf, evaluationOf, profileOf, summaryOf } from '../support/checkpointResults';
 
 const mixtral = `{
   "model_type": "mixtral",
@@ -198,6 +198,39 @@ describe('inline results', () => {
     expect(result?.stale).toBe(true);
     expect(result?.text).toMatch(/· stale$/);
     expect(result?.markdown).toContain('Stale');
+  });
+
+  it('explain the number of every layer of the newest budgets', () => {
+    const budget = budgetOf({
+      objective: 'auto',
+      chosen: 'search',
+      calibrationTokens: 4096,
+      measured: { kl: 0.0214, logPerplexity: 1.2, accuracy: 0.5 },
+      table: [
+        { layer: 1, loss: [0.02, 0] },
+        { layer: 2, loss: [0.05, 0] },
+      ],
+    });
+    const [result] = inlineResults(facts, entryOf({ summary: summaryOf(), budget }));
+    expect(result?.anchor.path).toBe('num_experts_per_tok');
+    expect(result?.text).toBe('Budgets: 1.50 on average, 25.0 % of expert FLOPs saved · measured KL 0.0214');
+    expect(result?.markdown).toContain('predictions: KL in nats per token');
+    expect(result?.markdown).toContain('its search measured this allocation as better');
+    expect(result?.markdown).toContain('| 1 | 1 of 2 | 0.02 |  | −0.02 | 50.0 % |');
+    expect(result?.markdown).toContain('| 2 | 2 of 2 | 0 | +0.05 |  | 0.0 % |');
+    const edited = readConfigFacts(mixtral.replace('per_tok": 2', 'per_tok": 3'));
+    expect(inlineResults(edited, entryOf({ summary: summaryOf(), budget }))[0]?.stale).toBe(true);
+    const other = entryOf({ summary: summaryOf(), budget: budgetOf({ layers: [7, 8] }) });
+    expect(inlineResults(facts, other)).toEqual([]);
+  });
+
+  it('know the numbers of a list and where each stands', () => {
+    const text = '{"num_experts": 8, "moe_topk": [2, 1]}';
+    const numbers = readConfigFacts(text).activeExperts?.numbers ?? [];
+    expect(numbers.map(({ value, span }) => [value, text.slice(span.offset, span.offset + span.length)])).toEqual([
+      [2, '2'],
+      [1, '1'],
+    ]);
   });
 
   it('are none before anything was measured', () => {

@@ -80,6 +80,23 @@ describe('the store of checkpoints', () => {
     expect(snapshotOf(store).stale).toBe(true);
   });
 
+  it('keeps the newest measured run of every total, without fronts, and those of these weights in the snapshot', async () => {
+    const measured = { kl: 0.02, logPerplexity: 1, accuracy: 0.5 };
+    const older = budgetOf({ total: 2, activeExperts: [1, 1], measured: { ...measured, kl: 0.09 } });
+    const stale = budgetOf({ total: 4, activeExperts: [2, 2], measured, fingerprint: 'beef' });
+    const history = { ...emptyHistory, budgets: [older, stale, budgetOf()] };
+    const { store } = storeOver({ ...healthy, history: () => history });
+    const entry = await store.inspect(folder);
+    expect(entry.measuredBudgets?.map(({ total }) => total)).toEqual([2, 4]);
+    expect(entry.measuredBudgets?.[0]).not.toHaveProperty('front');
+    store.addBudget(folder, budgetOf({ total: 2, activeExperts: [1, 1], measured }));
+    store.addBudget(folder, budgetOf());
+    const snapshot = snapshotOf(store);
+    expect(dashboardSnapshotSchema.strict().parse(snapshot)).toEqual(snapshot);
+    expect(snapshot.measuredBudgets).toMatchObject([{ total: 2, measured: { kl: 0.02 } }]);
+    expect(snapshot.budget?.measured).toBeUndefined();
+  });
+
   it('selects, removes and clears', async () => {
     const { store } = storeOver(healthy);
     store.add({ folder: '/b', label: 'b' });

@@ -203,6 +203,18 @@ describe('cancellation', () => {
     expect(supervisor.status.state).toBe('idle');
   });
 
+  it('of a search that has something passes on the best so far', async () => {
+    create();
+    const source = new CancellationTokenSource();
+    const work = supervisor.request('budget', { checkpoint: 'ok', total: 3 }, { token: source.token });
+    await expect.poll(() => supervisor.status.state).toBe('busy');
+    const processId = supervisor.processId;
+    source.cancel();
+    expect(await work).toMatchObject({ interrupted: true, activeExperts: [1, 2] });
+    expect(supervisor.processId).toBe(processId);
+    expect(supervisor.status.state).toBe('idle');
+  });
+
   it('kills an engine that ignores it, and still calls it cancelled', async () => {
     create();
     const source = new CancellationTokenSource();
