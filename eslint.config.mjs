@@ -15,7 +15,7 @@ const noBarrel = [
 ];
 
 export default defineConfig(
-  globalIgnores(['dist/', 'node_modules/', 'test-results/', '.vscode-test/', 'media/', 'coverage/']),
+  globalIgnores(['dist/', 'node_modules/', 'test-results/', '.vscode-test/', 'media/', 'coverage/', '.cache/']),
   {
     files: ['**/*.ts', '**/*.mts', '**/*.mjs'],
     extends: [tseslint.configs.strictTypeChecked],
