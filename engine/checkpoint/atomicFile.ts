@@ -45,7 +45,8 @@ const waysOut: Readonly<Record<string, string>> = {
   EISDIR: 'There is a folder of this name: choose another name.',
 };
 
-function writeError(error: unknown, file: string): TunerError {
+/** A failed write as a sentence with the way out: `writeFailed`; TunerErrors pass through. */
+export function writeError(error: unknown, file: string): TunerError {
   if (error instanceof TunerError) {
     return error;
   }
@@ -60,7 +61,7 @@ function writeError(error: unknown, file: string): TunerError {
 }
 
 /** Makes the rename itself durable. Some systems cannot flush folders; the content is safe without it. */
-async function flushFolder(folder: string): Promise<void> {
+export async function flushFolder(folder: string): Promise<void> {
   try {
     const handle = await open(folder, 'r');
     try {

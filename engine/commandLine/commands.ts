@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander';
+import { apply } from '../jobs/apply';
 import { budget } from '../jobs/budget';
 import { doctor } from '../jobs/doctor';
 import { evaluate } from '../jobs/evaluate';
@@ -6,6 +7,7 @@ import { forward } from '../jobs/forward';
 import { inspect } from '../jobs/inspect';
 import { moe } from '../jobs/moe';
 import { profile } from '../jobs/profile';
+import { applyParamsSchema, targetNames } from '../protocol/apply';
 import {
   budgetParamsSchema,
   costNames,
@@ -26,7 +28,7 @@ import {
   positiveInteger,
   positiveNumber,
 } from './optionValues';
-import { renderBudget, renderDoctor, renderEvaluation, renderProfile, renderSummary } from './render';
+import { renderApply, renderBudget, renderDoctor, renderEvaluation, renderProfile, renderSummary } from './render';
 import { runCommand, type CommonOptions } from './session';
 import { significant } from './table';
 
@@ -157,6 +159,19 @@ export function createProgram(programDirectory: string): Command {
         programDirectory,
         (services, job) => evaluate(parameters(evaluateParamsSchema, { checkpoint, ...options }), services, job),
         renderEvaluation,
+      ),
+    );
+
+  command('apply <checkpoint>', 'write what a plan decides for one runtime')
+    .requiredOption('--plan <file>', 'plan to apply')
+    .addOption(new Option('--target <name>', 'runtime that loads it').choices([...targetNames]).makeOptionMandatory())
+    .requiredOption('--out <folder>', 'folder to create')
+    .action((checkpoint: string, options: CommonOptions) =>
+      runCommand(
+        options,
+        programDirectory,
+        (_, job) => apply(parameters(applyParamsSchema, { checkpoint, ...options }), job),
+        renderApply,
       ),
     );
 

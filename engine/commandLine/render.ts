@@ -1,3 +1,4 @@
+import type { ApplyResult } from '../protocol/apply';
 import type { BudgetResult } from '../protocol/budget';
 import type { CheckpointSummary } from '../protocol/checkpointSummary';
 import type { DoctorResult } from '../protocol/doctor';
@@ -130,5 +131,14 @@ export function renderEvaluation(result: EvaluateResult): string {
     ...(datasets.length > 0 && tasks.length > 0 ? [''] : []),
     ...(tasks.length > 0 ? [textTable(['task', 'baseline', 'plan'], tasks)] : []),
     `${result.seconds.toFixed(1)} s on ${result.provider}`,
+  ].join('\n');
+}
+
+export function renderApply(result: ApplyResult): string {
+  const { out, files, activeExperts, notes } = result;
+  return [
+    `${out}: ${files.length} files, ${bytes(result.bytes)}, as predicted`,
+    `Active experts per MoE layer: ${activeExperts.join(' ')}`,
+    ...notes,
   ].join('\n');
 }

@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { JobContext } from '../measure/jobContext';
 import type { EngineRequests } from '../protocol/messages';
+import { apply, listTargets } from './apply';
 import { budget } from './budget';
 import { doctor } from './doctor';
 import { evaluate } from './evaluate';
@@ -29,6 +30,8 @@ export const jobTable: { readonly [Name in JobName]: JobRecord<Name> } = {
   profile: { exclusive: true, run: profile },
   budget: { exclusive: true, run: budget },
   evaluate: { exclusive: true, run: evaluate },
+  apply: { exclusive: true, run: (params, _, job) => apply(params, job) },
+  exportTargets: { exclusive: false, run: (params) => listTargets(params) },
   history: { exclusive: false, run: ({ checkpoint }, services) => history(checkpoint, services) },
   clearCache: {
     exclusive: true,

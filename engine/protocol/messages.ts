@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { applyParamsSchema, applyResultSchema, exportTargetsParamsSchema, exportTargetsResultSchema } from './apply';
 import { budgetParamsSchema, budgetResultSchema } from './budget';
 import { checkpointSummarySchema } from './checkpointSummary';
 import { doctorResultSchema } from './doctor';
@@ -60,6 +61,20 @@ export const evaluateRequest = {
   result: evaluateResultSchema,
 } satisfies RequestType<z.ZodType, z.ZodType>;
 
+/** Writes what a plan decides for one runtime. */
+export const applyRequest = {
+  method: 'apply',
+  params: applyParamsSchema,
+  result: applyResultSchema,
+} satisfies RequestType<z.ZodType, z.ZodType>;
+
+/** What every target can load of a plan; nothing is written. */
+export const exportTargetsRequest = {
+  method: 'exportTargets',
+  params: exportTargetsParamsSchema,
+  result: exportTargetsResultSchema,
+} satisfies RequestType<z.ZodType, z.ZodType>;
+
 /** Results of finished runs on one checkpoint, newest last; header reads only, nothing is computed. */
 export const historyRequest = {
   method: 'history',
@@ -89,6 +104,8 @@ export const engineRequests = {
   profile: profileRequest,
   budget: budgetRequest,
   evaluate: evaluateRequest,
+  apply: applyRequest,
+  exportTargets: exportTargetsRequest,
   history: historyRequest,
   clearCache: clearCacheRequest,
 } as const;

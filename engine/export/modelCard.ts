@@ -1,0 +1,82 @@
+import path from 'node:path';
+import type { Plan } from '../protocol/plan';
+import { exportTargets } from './targets';
+import type { Provenance } from './provenance';
+import { vllmPluginFolder } from './vllmPlugin';
+
+/** How a person loads the artefact, by target and delivery. */
+function loading({ target, delivery }: Provenance): readonly string[] {
+  if (delivery !== 'loader') {
+    return ['Load it like any checkpoint of its family: the numbers are in `config.json`.'];
+  }
+  return target === 'vllm'
+    ? [
+        `Install the plugin once, where vLLM runs: \`pip install ./${vllmPluginFolder}\` (from this folder). Then serve the folder as usual.`,
+        'The plugin acts on this checkpoint only. It was generated, not run against your version of vLLM: it fails with a message where it does not fit.',
+      ]
+    : [
+        '```python',
+        'from moe_tuner_loader import load  # with this folder on the Python path',
+        '',
+        'model = load()',
+        '```',
+        'Without the loader every layer runs with the largest of its numbers, slower and close to the original.',
+      ];
+}
+
+function reasons({ budget }: Plan): readonly string[] {
+  if (budget === undefined) {
+    return [];
+  }
+  const measured =
+    budget.measuredKl === undefined ? '' : `, measured KL divergence ${budget.measuredKl} nats per token`;
+  return [
+    `Chosen by objective ${inlineCode(budget.objective)} and solver ${inlineCode(budget.solver)}, ${budget.total} active experts in all${measured}.`,
+    '',
+  ];
+}
+
+/** The README of a written checkpoint: what was changed, how to load it, where it comes from. */
+export function modelCard(provenance: Provenance): string {
+  const { resolved, fingerprint, plan, activeExperts, target } = provenance;
+  const { checkpoint, record } = resolved.recognised;
+  const name = path.basename(checkpoint.folder);
+  const rows = resolved.blocks.map(
+    (block, at) => `| ${block.layer} | ${block.experts.length} | ${block.activeExperts} | ${activeExperts[at]} |`,
+  );
+  return [
+    '---',
+    'tags:',
+    '- mixture-of-experts',
+    '- moe-tuner',
+    '---',
+    '',
+    `# ${inlineCode(name)} with other active experts`,
+    '',
+    `The weights are those of ${inlineCode(name)} (${record.title}), unchanged; the number of experts per token is not. Written for ${exportTargets[target].title} by MoE Tuner.`,
+    '',
+    '## Loading',
+    '',
+    ...loading(provenance),
+    '',
+    '## Active experts',
+    '',
+    ...reasons(plan),
+    '| layer | experts | before | now |',
+    '|---:|---:|---:|---:|',
+    ...rows,
+    '',
+    '## Provenance',
+    '',
+    `\`moe_tune.json\` holds the plan. Fingerprint of the weights: \`${fingerprint}\`. The licence of the original applies.`,
+    '',
+  ].join('\n');
+}
+
+/** A text from outside as code within a line: nothing in it is read as Markdown or HTML. */
+export function inlineCode(text: string): string {
+  const line = text.replaceAll(/[\r\n\t]/g, ' ').replaceAll('|', '¦');
+  const fence = '`'.repeat(1 + Math.max(0, ...[...line.matchAll(/`+/g)].map(([run]) => run.length)));
+  const edge = line.startsWith('`') || line.endsWith('`') ? ' ' : '';
+  return `${fence}${edge}${line}${edge}${fence}`;
+}
