@@ -262,6 +262,8 @@ export interface FamilyRecord {
   /** What a person should know about every checkpoint of the family. */
   readonly warnings?: readonly string[];
   readonly keys?: Partial<ConfigKeys>;
+  /** The reference implementation does not read `moe_intermediate_size`, so a stale one is no contradiction. */
+  readonly ignoresExpertWidth?: boolean;
   readonly tensors?: Partial<ModelTensorNames>;
   readonly router: RouterRecord;
   /** Storage layouts in the order in which they are tried. */

@@ -61,12 +61,13 @@ export function recognise(checkpoint: Checkpoint): RecognisedModel {
   throw unknownFamily(checkpoint, outerConfig);
 }
 
+/** The record of a config: its model type decides; architectures do where there is none. */
 function recordOf(config: ConfigReader): FamilyRecord | undefined {
   const modelType = config.optionalString(['model_type'])?.value;
-  const byType = families.find(({ modelTypes }) => modelType !== undefined && modelTypes.includes(modelType));
-  return (
-    byType ?? families.find((record) => architecturesOf(config).some((name) => record.architectures.includes(name)))
-  );
+  if (modelType !== undefined) {
+    return families.find(({ modelTypes }) => modelTypes.includes(modelType));
+  }
+  return families.find((record) => architecturesOf(config).some((name) => record.architectures.includes(name)));
 }
 
 /** @throws TunerError `unsupportedFeature` for families that are known and out of reach */

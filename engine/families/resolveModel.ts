@@ -1,6 +1,7 @@
 import type { Checkpoint, TensorEntry } from '../checkpoint/types';
 import { TunerError } from '../protocol/errors';
 import { WeightLookup } from './weightLookup';
+import { checkExpertWidth, checkLayerCount } from './checkAgainstTensors';
 import { recognise, type RecognisedModel } from './recognise';
 import { resolveActivation } from './resolveActivation';
 import { resolveDecoder } from './resolveDecoder';
@@ -43,6 +44,7 @@ export function resolveModel(checkpoint: Checkpoint): ResolvedModel {
   const hiddenSize = config.integer(keys.hiddenSize, { minimum: 1 }).value;
   const vocabularySize = config.integer(keys.vocabularySize, { minimum: 1 }).value;
   const layerCount = config.integer(keys.layers, { minimum: 1 }).value;
+  const present = checkLayerCount(recognised, layerCount);
   const experts = expertCount(recognised);
   const active = activePerLayer(recognised, layerCount);
   const tuned = tunedActiveExperts(recognised);
@@ -72,6 +74,7 @@ export function resolveModel(checkpoint: Checkpoint): ResolvedModel {
     }
     const facts = { stem, hiddenSize, experts: experts.value };
     const routed = resolveExperts(weights, record.experts, facts);
+    checkExpertWidth(recognised, layer, widthOf(routed[0]!));
     const averaged = sharedIsAveraged(recognised);
     const shared = resolveShared(recognised, weights, { stem, layer, hiddenSize, averaged });
     const pipeline = resolveRouter(weights, config, record.router, facts);
@@ -110,7 +113,7 @@ export function resolveModel(checkpoint: Checkpoint): ResolvedModel {
     forwardRefusal: record.decoder.supported
       ? undefined
       : `The full forward of ${record.title} cannot run here: ${record.decoder.reason}.`,
-    warnings: [...(record.warnings ?? []), ...extraLayerWarnings(recognised, layerCount)],
+    warnings: [...(record.warnings ?? []), ...extraLayerWarnings(recognised, present, layerCount)],
     blockNorm: (layer) => resolveBlockNorm(recognised, weights, stemOf(layer), hiddenSize),
     decoder: () => resolveDecoder(recognised, weights, { hiddenSize, vocabularySize, layerCount, blocks, stemOf }),
   };
@@ -234,12 +237,11 @@ function resolveBlockNorm(
 }
 
 /** Next-token-prediction heads (layers past the configured count, or `mtp` modules) take no part; say so. */
-function extraLayerWarnings(model: RecognisedModel, layerCount: number): string[] {
-  const stem = model.root.root + model.names.layer.replace('{layer}', String(layerCount));
+function extraLayerWarnings(model: RecognisedModel, present: readonly number[], layerCount: number): string[] {
+  if (present.some((layer) => layer >= layerCount)) {
+    return [`Tensors of layer ${layerCount} and above (next-token prediction) are left out of every measurement.`];
+  }
   for (const name of model.checkpoint.tensors.keys()) {
-    if (name.startsWith(stem)) {
-      return [`Tensors of layer ${layerCount} and above (next-token prediction) are left out of every measurement.`];
-    }
     if (predictionModule.test(name)) {
       return ['Next-token-prediction modules (mtp) are left out of every measurement.'];
     }

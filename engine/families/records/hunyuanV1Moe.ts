@@ -7,6 +7,7 @@ export const hunyuanV1Moe: FamilyRecord = {
   title: 'Hunyuan V1 MoE',
   modelTypes: ['hunyuan_v1_moe'],
   architectures: ['HunYuanMoEV1ForCausalLM'],
+  ignoresExpertWidth: true,
   router: { weight: 'mlp.gate.wg.weight', score: 'softmax', gates: { kind: 'sum', epsilon: 0 } },
   experts: [experts.projections('mlp')],
   activation: siluByConfig,
