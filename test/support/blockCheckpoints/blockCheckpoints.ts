@@ -73,10 +73,12 @@ function fused(
   },
 ): BlockCheckpoint {
   const width = 40;
+  const wide = { moe_intermediate_size: width };
+  const text = config.text_config as object | undefined;
   return blockCheckpoint(
     name,
     seed,
-    config,
+    text === undefined ? { ...config, ...wide } : { ...config, text_config: { ...text, ...wide } },
     (stem) => [
       router(stem + names.gate),
       stackedTensor(stem + names.gateUp, 2 * width, tiny.hidden, options.orientation),
