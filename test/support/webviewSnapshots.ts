@@ -1,6 +1,6 @@
-import type { BudgetResult } from '../../engine/protocol/budget';
+import type { BudgetCandidate, BudgetResult } from '../../engine/protocol/budget';
 import type { CheckpointSummary } from '../../engine/protocol/checkpointSummary';
-import type { DashboardSnapshot } from '../../engine/protocol/dashboard';
+import type { DashboardSnapshot, MeasuredBudget } from '../../engine/protocol/dashboard';
 import type { EvaluateResult } from '../../engine/protocol/evaluation';
 import type { ProfileResult } from '../../engine/protocol/sensitivity';
 
@@ -180,6 +180,98 @@ const withoutCheckpoint: DashboardSnapshot = {
   trusted: true,
 };
 
+/** Damage of a layer in nats per token, of the size that measuring it on the whole model gives. */
+const nats = 0.018;
+const divergence = (activeExperts: readonly number[]): number =>
+  activeExperts.reduce((sum, k, layer) => sum + nats * outputChange[layer]![k - 1]! ** 2, 0);
+
+/** What a search would measure for an allocation: a little off the sum, by a share of its own for every candidate. */
+function candidate(name: string, activeExperts: number[], share: number): BudgetCandidate {
+  const kl = divergence(activeExperts) * share;
+  const measured = { kl, logPerplexity: Math.log(8.402) + kl * 0.7, accuracy: 0.512 - kl };
+  return { name, activeExperts, predicted: divergence(activeExperts), measured };
+}
+
+function shifted(activeExperts: readonly number[], moves: readonly (readonly [from: number, to: number])[]): number[] {
+  const moved = [...activeExperts];
+  for (const [from, to] of moves) {
+    moved[from]! -= 1;
+    moved[to]! += 1;
+  }
+  return moved;
+}
+
+const uniformPlan = layers.map(() => planTotal / 12);
+const planCandidates = [
+  candidate('search', shifted(allocate(planTotal), [[11, 0]]), 0.905),
+  candidate('end-to-end', allocate(planTotal), 0.943),
+  candidate('calibrated', shifted(allocate(planTotal), [[10, 1]]), 0.951),
+  candidate('relative-squared', shifted(allocate(planTotal), [[9, 1]]), 0.968),
+  candidate('uniform', uniformPlan, 0.97),
+  candidate(
+    'random',
+    shifted(uniformPlan, [
+      [11, 0],
+      [10, 1],
+      [9, 2],
+    ]),
+    1.08,
+  ),
+  candidate(
+    'lexi',
+    shifted(allocate(planTotal), [
+      [11, 2],
+      [10, 3],
+    ]),
+    1.3,
+  ),
+  candidate(
+    'random',
+    shifted(uniformPlan, [
+      [11, 0],
+      [11, 3],
+      [10, 4],
+      [9, 5],
+    ]),
+    1.2,
+  ),
+];
+
+/** A result of `auto`: searched, measured, with its candidates. */
+export const searchedBudget: BudgetResult = {
+  ...budget,
+  objective: 'auto',
+  chosen: 'search',
+  activeExperts: planCandidates[0]!.activeExperts,
+  predicted: planCandidates[0]!.predicted,
+  measured: planCandidates[0]!.measured!,
+  candidates: planCandidates,
+  uniformPredicted: divergence(uniformPlan),
+  rankCorrelation: 0.934,
+  calibrationTokens: 24576,
+  measurements: 64,
+  front: budget.front.map((point) => ({ ...point, predicted: divergence(point.activeExperts) })),
+  seconds: 412,
+};
+
+/** An earlier search at another total, as the history keeps it. */
+function measuredRun(total: number, share: number): MeasuredBudget {
+  const taken = candidate('end-to-end', allocate(total), share);
+  return {
+    fingerprint: summary.fingerprint,
+    layers,
+    activeExperts: taken.activeExperts,
+    total,
+    chosen: taken.name,
+    measured: taken.measured!,
+    candidates: [taken],
+    rankCorrelation: 0.9,
+    calibrationTokens: 24576,
+  };
+}
+
+export const measuredRuns: MeasuredBudget[] = [measuredRun(24, 0.86), measuredRun(36, 0.9), measuredRun(72, 0.97)];
+
 /** One snapshot for each state a person can meet. */
 export const snapshots = {
   measured: { ...base, profile, budget, evaluations },
@@ -193,6 +285,18 @@ export const snapshots = {
     profile,
     engine: { state: 'busy', provider: 'cpu' },
     job: { title: 'Finding budgets', message: 'Layer 5 of 12', fraction: 0.42 },
+  },
+  searched: { ...base, profile, budget: searchedBudget, measuredBudgets: measuredRuns, evaluations },
+  searching: {
+    ...base,
+    profile,
+    engine: { state: 'busy', provider: 'cpu' },
+    job: {
+      title: 'Finding budgets for olmoe-text',
+      message: 'Measurement 23: best KL so far 0.02143 nats',
+      fraction: 0.77,
+      keepsBest: true,
+    },
   },
   failed: {
     ...base,

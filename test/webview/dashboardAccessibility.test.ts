@@ -35,11 +35,14 @@ test('the checker sees a planted fault', async () => {
   expect(await findings(view)).toEqual([expect.stringContaining('button-name')]);
 });
 
-test('no serious finding with every table shown, at 200 % zoom', async () => {
-  const tables = ['sensitivity', 'budget', 'front'];
-  const view = await dashboard.open(snapshots.measured, { width: 150, state: { tables } });
-  expect(await findings(view)).toEqual([]);
-});
+test.each(['measured', 'searched'] as const)(
+  'no serious finding with every table shown, at 200 % zoom: %s',
+  async (state) => {
+    const tables = ['sensitivity', 'budget', 'front'];
+    const view = await dashboard.open(snapshots[state], { width: 150, state: { tables } });
+    expect(await findings(view)).toEqual([]);
+  },
+);
 
 test('the whole dashboard can be walked with the Tab key, each stop visible', async () => {
   const view = await dashboard.open(snapshots.measured, { height: 1800 });

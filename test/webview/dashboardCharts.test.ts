@@ -1,6 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import { dashboardHarness } from '../support/dashboardHarness';
-import { budget, evaluations, outputChange, shownNumber, snapshots } from '../support/webviewSnapshots';
+import {
+  budget,
+  evaluations,
+  measuredRuns,
+  outputChange,
+  searchedBudget,
+  shownNumber,
+  snapshots,
+} from '../support/webviewSnapshots';
 
 const dashboard = dashboardHarness();
 
@@ -83,6 +91,105 @@ describe('the quality and cost front', () => {
     await page.keyboard.press('Enter');
     expect((await view.messages()).slice(1)).toEqual([{ kind: 'pickBudget', total: 60 }]);
     expect((await view.canvas('.front canvas')).painted).toBeGreaterThan(0.01);
+  });
+});
+
+describe('what a search measured', () => {
+  test('the front names measured divergences in table, readout and sentence, and its own axis', async () => {
+    const { page } = await dashboard.open(snapshots.searched);
+    const grid = page.getByRole('grid', { name: 'Best allocation for each cost' });
+    expect(await grid.locator('thead th').allTextContents()).toEqual([
+      'Average',
+      'Total',
+      'Predicted KL',
+      'Measured KL',
+      'Measured',
+    ]);
+    const measured = await grid.locator('tbody td:nth-of-type(3)').allTextContents();
+    expect(measured.filter((cell) => cell !== '–')).toEqual(
+      [...measuredRuns, searchedBudget]
+        .sort((one, other) => one.total - other.total)
+        .map((run) => shownNumber(run.measured!.kl)),
+    );
+    const kl = shownNumber(searchedBudget.measured!.kl);
+    expect(await page.locator('.section-front .readout').innerText()).toContain(`measured KL ${kl} (plan)`);
+    expect(await page.locator('.front canvas').getAttribute('aria-label')).toMatch(/ 11 measured divergences\.$/);
+    expect(await page.locator('.section-front .legend-entry').allInnerTexts()).toEqual([
+      'predicted',
+      'plan',
+      'uniform control',
+      'measured KL, taken',
+      'measured KL, other candidates',
+      'measured KL, controls',
+      'evaluated: perplexity (right axis)',
+    ]);
+  });
+
+  test('a click on a measured divergence takes the point of its cost', async () => {
+    const high = { ...measuredRuns[1]!, measured: { ...measuredRuns[1]!.measured!, kl: 0.1 } };
+    const view = await dashboard.open({ ...snapshots.searched, measuredBudgets: [high] });
+    const { page } = view;
+    const grid = page.getByRole('grid', { name: 'Best allocation for each cost' });
+    const cursor = page.locator('.front .chart-cursor');
+    const placeAt = async (keys: string[]): Promise<{ x: number; y: number }> => {
+      await grid.focus();
+      for (const key of keys) {
+        await page.keyboard.press(key);
+      }
+      const box = (await cursor.boundingBox())!;
+      return { x: box.x + box.width / 2, y: box.y + box.height / 2 };
+    };
+    // The axis is linear: two points of the front tell where the divergence of 0.1 nats is drawn.
+    const least = await placeAt(['End']);
+    const most = await placeAt(['Home']);
+    const column = await placeAt(['Home', 'PageDown', 'PageDown', 'PageDown']);
+    const top = searchedBudget.front[0]!.predicted!;
+    const y = least.y + (most.y - least.y) * (0.1 / top);
+    expect(Math.abs(y - column.y)).toBeGreaterThan(14);
+    await page.mouse.click(column.x, y);
+    expect((await view.messages()).slice(1)).toEqual([{ kind: 'pickBudget', total: 36 }]);
+  });
+
+  test('the candidates stand in a table: what was taken first, controls marked', async () => {
+    const { page } = await dashboard.open(snapshots.searched);
+    const table = page.getByRole('table', { name: 'Candidates at 5.00 active experts on average' });
+    expect(await table.locator('thead th').allInnerTexts()).toEqual([
+      'Candidate',
+      'Predicted KL',
+      'Measured KL',
+      'Perplexity',
+    ]);
+    const [best] = searchedBudget.candidates!;
+    expect(await table.locator('tbody tr').first().locator('th, td').allInnerTexts()).toEqual([
+      'search taken',
+      best!.predicted!.toPrecision(4),
+      best!.measured!.kl.toPrecision(4),
+      Math.exp(best!.measured!.logPerplexity).toPrecision(5),
+    ]);
+    expect(await table.locator('tr.control th').allInnerTexts()).toEqual([
+      'uniform control',
+      'random 1 control',
+      'random 2 control',
+    ]);
+    const words = await page.locator('.evidence').innerText();
+    expect(words).toMatch(/“search” was taken: .* below uniform/);
+    expect(words).toContain('Rank correlation of predicted and measured KL: 0.93.');
+  });
+
+  test('where the table is too narrow the keyboard scrolls it', async () => {
+    const { page } = await dashboard.open(snapshots.searched, { width: 180 });
+    const area = page.getByRole('region', { name: 'Candidates at 5.00 active experts on average' });
+    await area.focus();
+    await page.keyboard.press('End');
+    await page.keyboard.press('ArrowRight');
+    await expect.poll(() => area.evaluate('document.activeElement.scrollLeft')).toBeGreaterThan(0);
+  });
+
+  test('notes of the engine are shown, and no table where nothing was measured', async () => {
+    const notes = ['No calibration text was given, so nothing was measured on the whole model.'];
+    const { page } = await dashboard.open({ ...snapshots.measured, budget: { ...budget, objective: 'auto', notes } });
+    expect(await page.locator('.section-budget').innerText()).toContain(`Note: ${notes[0]!}`);
+    expect(await page.locator('.evidence-table').count()).toBe(0);
   });
 });
 

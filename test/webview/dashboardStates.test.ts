@@ -121,6 +121,18 @@ describe('work and trouble', () => {
     expect((await messages()).slice(1)).toEqual([{ kind: 'action', action: 'cancel' }]);
   });
 
+  test('a search can be stopped with what it has, once', async () => {
+    const { page, messages, post } = await open('searching');
+    expect(await page.getByRole('button', { name: 'Cancel' }).count()).toBe(0);
+    await page.getByRole('button', { name: 'Stop and keep best' }).click();
+    expect((await messages()).slice(1)).toEqual([{ kind: 'action', action: 'cancel' }]);
+    await post({ ...snapshots.searching, job: { ...snapshots.searching.job, stopping: true } });
+    expect(await page.locator('.job').innerText()).toContain('Stopping…');
+    expect(await page.locator('.job moe-button:not([disabled]):visible').count()).toBe(0);
+    await post(snapshots.running);
+    expect(await page.locator('.job moe-button:visible').allInnerTexts()).toEqual(['Cancel']);
+  });
+
   test('when the job ends the next snapshot gives the actions back', async () => {
     const { page, post } = await open('running');
     await post(snapshots.profiled);

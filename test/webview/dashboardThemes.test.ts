@@ -33,9 +33,17 @@ describe.each(webviewThemes)('the $name theme', (theme) => {
     await view.page.screenshot({ path: join(screenshots, `dashboard-${theme.name}.png`) });
   });
 
+  test('a measured search adds its marks to the front', async () => {
+    const view = await dashboard.open(snapshots.measured, { theme, width: 340, height: 2200 });
+    const before = await pixels(view, '.front canvas');
+    await view.post(snapshots.searched);
+    expect((await pixels(view, '.front canvas')) === before).toBe(false);
+    await view.page.screenshot({ path: join(screenshots, `dashboard-${theme.name}-searched.png`), fullPage: true });
+  });
+
   test('the other states can be looked at', async () => {
     const view = await dashboard.open(undefined, { theme, height: 900 });
-    for (const state of ['empty', 'running', 'failed', 'stale'] as const) {
+    for (const state of ['empty', 'running', 'searching', 'failed', 'stale'] as const) {
       await view.post(snapshots[state]);
       const image = await view.page.screenshot({ path: join(screenshots, `dashboard-${theme.name}-${state}.png`) });
       expect(image.length).toBeGreaterThan(4000);

@@ -2,13 +2,14 @@ import { describe, expect, test } from 'vitest';
 import { cividisTable } from '../../webviews/charts/colourScale';
 import { cellArea, cellAt, cellsHeight } from '../../webviews/charts/heatMapGeometry';
 import { paintValues, valueRange } from '../../webviews/charts/heatMapValues';
-import { frontModelOf } from '../../webviews/dashboard/frontModel';
+import { evidenceModelOf } from '../../webviews/dashboard/evidenceModel';
+import { drawnDivergences, frontChartData, frontColumns, frontModelOf } from '../../webviews/dashboard/frontModel';
 import { evaluationGroups } from '../../webviews/dashboard/evaluationModel';
 import { heatMapOf } from '../../webviews/dashboard/sensitivityModel';
 import { text } from '../../webviews/strings';
 import { moveByKey, stretchStart } from '../../webviews/ui-kit/gridCursor';
 import { formatBytes, formatMeasured, setNumberLanguage } from '../../webviews/ui-kit/numbers';
-import { budget, evaluations, profile } from '../support/webviewSnapshots';
+import { budget, evaluations, measuredRuns, profile, searchedBudget } from '../support/webviewSnapshots';
 
 describe('the colour table', () => {
   const table = cividisTable();
@@ -157,6 +158,68 @@ describe('the models behind the sections', () => {
     expect(model.unit).toBe('accuracy');
     expect(model.measured[0]!.y).toBeCloseTo(0.1);
     expect(evaluationGroups(onTasks[0]!).map(({ title }) => title)).toEqual(['Task accuracy']);
+  });
+});
+
+describe('what a search measured', () => {
+  test('divergences share the axis of predictions that are divergences, and keep off it otherwise', () => {
+    const searched = frontChartData(frontModelOf(searchedBudget, evaluations, measuredRuns));
+    expect(searched.divergenceAxis).toBe('predicted');
+    expect(searched.predictedTitle).toBe('KL, nats per token');
+    expect(searched.measuredTitle).toBe('Perplexity change %');
+    const other = frontModelOf({ ...budget, calibrationTokens: 24576 }, [], measuredRuns);
+    expect(frontChartData(other)).toMatchObject({ divergenceAxis: 'measured', measuredTitle: 'KL, nats per token' });
+    const both = frontModelOf({ ...budget, calibrationTokens: 24576 }, evaluations, measuredRuns);
+    expect(drawnDivergences(both)).toEqual([]);
+    expect(frontColumns(both)).toContain('Measured KL');
+  });
+
+  test('every run gives its choice, the newest all its candidates, each on the row of its cost', () => {
+    const model = frontModelOf(searchedBudget, [], measuredRuns);
+    const taken = model.divergences.filter(({ kind }) => kind === 'taken');
+    expect(taken.map(({ x }) => x)).toEqual([2, 3, 6, 5]);
+    expect(taken.map(({ row }) => model.rows[row]!.total)).toEqual([24, 36, 72, 60]);
+    expect(model.divergences.filter(({ kind }) => kind === 'control')).toHaveLength(3);
+    expect(model.divergences.filter(({ kind }) => kind === 'candidate')).toHaveLength(4);
+    expect(model.rows.find(({ total }) => total === 60)?.kl).toBe(searchedBudget.measured!.kl);
+    expect(model.plan?.y).toBe(searchedBudget.predicted);
+  });
+
+  test('divergences on other texts or of other layers do not stand beside them', () => {
+    const foreign = [
+      { ...measuredRuns[0]!, calibrationTokens: 512 },
+      { ...measuredRuns[1]!, layers: [0, 1] },
+    ];
+    const model = frontModelOf(searchedBudget, [], foreign);
+    expect(model.divergences.filter(({ kind }) => kind === 'taken')).toHaveLength(1);
+  });
+
+  test('the evidence names what was taken, marks controls and numbers what has one name', () => {
+    const evidence = evidenceModelOf(searchedBudget, measuredRuns)!;
+    expect(evidence.rows[0]).toMatchObject({ name: 'search', chosen: true, control: false });
+    expect(evidence.rows.filter(({ chosen }) => chosen)).toHaveLength(1);
+    expect(evidence.rows.filter(({ control }) => control).map(({ name }) => name)).toEqual([
+      'uniform',
+      'random 1',
+      'random 2',
+    ]);
+    expect(evidence.sentences.join(' ')).toMatch(/“search” was taken: .* below uniform, on 24,576 calibration tokens/);
+    expect(evidence.sentences.at(-1)).toContain('0.93');
+  });
+
+  test('a candidate without a measurement and a stopped search are told', () => {
+    const candidates = searchedBudget.candidates!.map((one, at) => (at > 3 ? { ...one, measured: null } : one));
+    const evidence = evidenceModelOf({ ...searchedBudget, candidates, interrupted: true }, [])!;
+    expect(evidence.rows.at(-1)!.cells.slice(1)).toEqual(['–', '–']);
+    expect(evidence.sentences[0]).toContain('stopped');
+    expect(evidence.sentences[1]).not.toContain('uniform');
+  });
+
+  test('a plan that was only predicted keeps the evidence of the last search, which says of what it is', () => {
+    const evidence = evidenceModelOf(budget, measuredRuns)!;
+    expect(evidence.caption).toBe('Candidates at 6.00 active experts on average');
+    expect(evidence.sentences.at(-1)).toContain('72 active experts in total');
+    expect(evidenceModelOf(budget, [])).toBeUndefined();
   });
 });
 

@@ -8,6 +8,7 @@ export interface ChartTheme {
   readonly background: string;
   readonly accent: string;
   readonly second: string;
+  readonly third: string;
   readonly border: string | undefined;
   readonly fontFamily: string;
   readonly fontSize: number;
@@ -27,6 +28,7 @@ export function readChartTheme(): ChartTheme {
     background: themeValue(['--vscode-sideBar-background', '--vscode-editor-background'], 'transparent'),
     accent: themeValue(['--vscode-charts-blue', '--vscode-focusBorder'], foreground),
     second: themeValue(['--vscode-charts-orange', '--vscode-charts-yellow'], foreground),
+    third: themeValue(['--vscode-charts-green', '--vscode-charts-purple'], foreground),
     border: border === '' ? undefined : border,
     fontFamily: themeValue(['--vscode-font-family'], 'sans-serif'),
     fontSize: Math.max(9, (parseFloat(themeValue(['--vscode-font-size'], '')) || defaultFontSize) - 2),

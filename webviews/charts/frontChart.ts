@@ -1,19 +1,21 @@
 import { Chart } from 'chart.js';
-import type { ChartOptions, Point } from 'chart.js';
+import type { ChartDataset, ChartOptions, Point } from 'chart.js';
 import type { GridPosition } from '../ui-kit/gridCursor';
 import type { ChartSurface } from './chartFigure';
 import { drawingArea } from './chartArea';
 import { axisOptions, readChartTheme } from './chartTheme';
 import type { ChartTheme } from './chartTheme';
-import type { FrontChartData, FrontMark } from './frontChartData';
+import type { DivergenceKind, FrontChartData, FrontMark } from './frontChartData';
 import type { Area } from './heatMapGeometry';
 import { registerCharts } from './registration';
 
 const empty: FrontChartData = {
   points: [],
-  chosen: -1,
+  plan: undefined,
   control: undefined,
   measured: [],
+  divergences: [],
+  divergenceAxis: 'predicted',
   costTitle: '',
   predictedTitle: '',
   measuredTitle: '',
@@ -47,14 +49,21 @@ export class FrontChart implements ChartSurface {
   hit(x: number, y: number): GridPosition | undefined {
     let nearest: GridPosition | undefined;
     let distance = reach;
-    this.data.points.forEach((_, row) => {
-      const mark = this.pixel(row);
+    const consider = (mark: { x: number; y: number }, row: number): void => {
       const away = Math.hypot(mark.x - x, mark.y - y);
       if (away < distance) {
         distance = away;
         nearest = { row, column: 0 };
       }
+    };
+    this.data.points.forEach((_, row) => {
+      consider(this.pixel(row), row);
     });
+    const { x: cost, [this.data.divergenceAxis]: scale } = this.chart.scales;
+    for (const mark of this.data.divergences.filter(({ row }) => row >= 0)) {
+      const pixel = { x: cost?.getPixelForValue(mark.x) ?? 0, y: scale?.getPixelForValue(mark.y) ?? 0 };
+      consider(pixel, mark.row);
+    }
     return nearest;
   }
 
@@ -91,13 +100,12 @@ export class FrontChart implements ChartSurface {
     const { data, theme } = this;
     const plotted = (marks: readonly FrontMark[]): Point[] =>
       marks.filter((mark): mark is { x: number; y: number } => mark.y !== null).map(({ x, y }) => ({ x, y }));
-    const chosen = data.points[data.chosen];
     const marks = { showLine: false, borderWidth: 2, pointBorderWidth: 2 } as const;
     this.chart.data = {
       datasets: [
         {
           ...marks,
-          data: plotted(chosen === undefined ? [] : [chosen]),
+          data: plotted(data.plan === undefined ? [] : [data.plan]),
           yAxisID: 'predicted',
           pointStyle: 'circle',
           pointRadius: 5,
@@ -123,6 +131,9 @@ export class FrontChart implements ChartSurface {
           pointBorderWidth: 1,
           pointBackgroundColor: theme.second,
         },
+        this.divergences('taken'),
+        this.divergences('candidate'),
+        this.divergences('control'),
         {
           data: plotted(data.points),
           yAxisID: 'predicted',
@@ -139,12 +150,31 @@ export class FrontChart implements ChartSurface {
     this.chart.update('none');
   }
 
+  /** Divergences of one kind: filled squares for what was taken, small circles for other candidates, crosses for controls. */
+  private divergences(kind: DivergenceKind): ChartDataset<'line', Point[]> {
+    const { data, theme } = this;
+    const looks = {
+      taken: { pointStyle: 'rect', pointRadius: 5, pointBackgroundColor: theme.third },
+      candidate: { pointStyle: 'circle', pointRadius: 3, pointBackgroundColor: theme.third },
+      control: { pointStyle: 'crossRot', pointRadius: 4, pointBorderColor: theme.muted, pointBorderWidth: 2 },
+    } as const;
+    return {
+      showLine: false,
+      pointBorderColor: theme.foreground,
+      pointBorderWidth: 1,
+      ...looks[kind],
+      data: data.divergences.filter((mark) => mark.kind === kind).map(({ x, y }) => ({ x, y })),
+      yAxisID: data.divergenceAxis,
+    };
+  }
+
   private chartOptions(): ChartOptions<'line'> {
     const { theme, data } = this;
     const cost = axisOptions(theme, data.costTitle, false);
     const predicted = axisOptions(theme, data.predictedTitle, true);
     const measured = axisOptions(theme, data.measuredTitle, false);
     const showPredicted = data.points.some((point) => point.y !== null);
+    const divergencesRight = data.divergenceAxis === 'measured' && data.divergences.length > 0;
     return {
       animation: false,
       events: [],
@@ -168,7 +198,7 @@ export class FrontChart implements ChartSurface {
           ...measured,
           type: 'linear',
           position: 'right',
-          display: data.measured.length > 0,
+          display: data.measured.length > 0 || divergencesRight,
           beginAtZero: true,
           ticks: { ...measured.ticks, maxTicksLimit: 5 },
         },

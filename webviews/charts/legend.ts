@@ -2,7 +2,8 @@ import { element } from '../ui-kit/elements';
 import { cividisTable, colourSteps, cssColour } from './colourScale';
 
 /** Looks of a legend mark; each is a shape as well as a colour. */
-export type MarkShape = 'line' | 'dashes' | 'ring' | 'triangle' | 'diamond' | 'bar' | 'step';
+export type MarkShape =
+  'line' | 'dashes' | 'ring' | 'triangle' | 'diamond' | 'bar' | 'step' | 'square' | 'dot' | 'cross';
 
 export interface LegendEntry {
   readonly shape: MarkShape;

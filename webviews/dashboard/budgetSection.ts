@@ -6,6 +6,8 @@ import { createLegend } from '../charts/legend';
 import { text } from '../strings';
 import { element } from '../ui-kit/elements';
 import { formatDecimals, formatInteger, formatMeasured } from '../ui-kit/numbers';
+import { evidenceModelOf } from './evidenceModel';
+import { createEvidenceTable } from './evidenceTable';
 import { createChangeGate, createSection } from './section';
 import type { DashboardContext, DashboardPart } from './section';
 
@@ -99,7 +101,9 @@ export function createBudgetSection(context: DashboardContext): DashboardPart {
     figure.showTable(shown);
   };
   const options = { name: 'budget', title: 'budgetTitle', empty: 'budgetEmpty', onTable: showTable } as const;
-  const shell = createSection(context, options, [figure.root, legends]);
+  const evidence = element('div');
+  const notes = element('div');
+  const shell = createSection(context, options, [figure.root, legends, notes, evidence]);
   showTable(state.current.tables.includes('budget'));
 
   function show(shown: BudgetModel): void {
@@ -133,8 +137,8 @@ export function createBudgetSection(context: DashboardContext): DashboardPart {
   return {
     root: shell.root,
     update: (snapshot) => {
-      const { budget, profile, summary, stale } = snapshot;
-      if (!isNew([budget, profile, summary?.layers, stale])) {
+      const { budget, profile, summary, stale, measuredBudgets = [] } = snapshot;
+      if (!isNew([budget, profile, summary?.layers, stale, measuredBudgets])) {
         return;
       }
       shell.setFilled(budget !== undefined, stale);
@@ -142,6 +146,13 @@ export function createBudgetSection(context: DashboardContext): DashboardPart {
         model = budgetModelOf(budget, snapshot);
         shell.setNote(noteOf(budget));
         show(model);
+        const evidenceModel = evidenceModelOf(budget, measuredBudgets);
+        evidence.replaceChildren(...(evidenceModel === undefined ? [] : [createEvidenceTable(evidenceModel)]));
+        notes.replaceChildren(
+          ...(budget.notes ?? []).map((note) =>
+            element('p', { className: 'note', text: text('budgetRunNote', { note }) }),
+          ),
+        );
       }
     },
     dispose: () => {

@@ -7,7 +7,15 @@ import { text } from '../strings';
 import { element } from '../ui-kit/elements';
 import type { GridPosition } from '../ui-kit/gridCursor';
 import { formatDecimals } from '../ui-kit/numbers';
-import { frontCells, frontChartData, frontModelOf, frontSentenceOf, frontSummary } from './frontModel';
+import {
+  drawnDivergences,
+  frontCells,
+  frontChartData,
+  frontColumns,
+  frontModelOf,
+  frontSentenceOf,
+  frontSummary,
+} from './frontModel';
 import type { FrontModel } from './frontModel';
 import { createChangeGate, createSection } from './section';
 import type { DashboardContext, DashboardPart } from './section';
@@ -56,11 +64,11 @@ export function createFrontSection(context: DashboardContext): DashboardPart {
     figure.update(frontSummary(shown, average), {
       label: text('frontGrid'),
       corner: text('columnAverage'),
-      columnHeaders: [text('columnTotal'), text('columnPredicted'), text('columnMeasured')],
+      columnHeaders: frontColumns(shown),
       rowHeaders: shown.rows.map((row) => formatDecimals(row.average, 2)),
       cell: (row, column) => {
         const point = shown.rows[row];
-        return point === undefined ? '' : (frontCells(point, shown.unit)[column] ?? '');
+        return point === undefined ? '' : (frontCells(point, shown)[column] ?? '');
       },
       isChosen: (row) => row === shown.chosen,
     });
@@ -71,14 +79,14 @@ export function createFrontSection(context: DashboardContext): DashboardPart {
 
   return {
     root: shell.root,
-    update: ({ budget, evaluations, stale }) => {
-      if (!isNew([budget, evaluations, stale])) {
+    update: ({ budget, evaluations, measuredBudgets = [], stale }) => {
+      if (!isNew([budget, evaluations, measuredBudgets, stale])) {
         return;
       }
       const filled = budget !== undefined && budget.front.length > 0;
       shell.setFilled(filled, stale);
       if (filled) {
-        model = frontModelOf(budget, evaluations);
+        model = frontModelOf(budget, evaluations, measuredBudgets);
         shell.setNote(text('frontPick'));
         show(model, budget);
       }
@@ -89,16 +97,29 @@ export function createFrontSection(context: DashboardContext): DashboardPart {
   };
 }
 
+const divergenceLegends = [
+  { kind: 'taken', shape: 'square', label: 'takenLegend' },
+  { kind: 'candidate', shape: 'dot', label: 'candidateLegend' },
+  { kind: 'control', shape: 'cross', label: 'controlLegend' },
+] as const;
+
 function legendOf(model: FrontModel): readonly LegendEntry[] {
   const entries: LegendEntry[] = [{ shape: 'line', label: text('frontLegend') }];
-  if (model.chosen >= 0) {
+  if (model.plan !== undefined) {
     entries.push({ shape: 'ring', label: text('planLegend') });
   }
   if (model.control !== undefined) {
     entries.push({ shape: 'triangle', label: text('uniformLegend') });
   }
+  const divergences = drawnDivergences(model);
+  for (const { kind, shape, label } of divergenceLegends) {
+    if (divergences.some((mark) => mark.kind === kind)) {
+      entries.push({ shape, label: text(label) });
+    }
+  }
   if (model.measured.length > 0) {
-    entries.push({ shape: 'diamond', label: text('measuredLegend') });
+    const label = model.unit === 'perplexity' ? 'perplexityLegend' : 'accuracyLegend';
+    entries.push({ shape: 'diamond', label: text(divergences.length === 0 ? 'measuredLegend' : label) });
   }
   return entries;
 }
