@@ -11,6 +11,8 @@ export interface CopiedFile {
   /** Absolute path with symbolic links resolved. */
   readonly source: string;
   readonly bytes: number;
+  /** Weights, which nobody edits in place, may share their bytes with the source; settings get their own. */
+  readonly shares: boolean;
 }
 
 export type ArtefactFile = TextFile | CopiedFile;

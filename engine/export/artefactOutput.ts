@@ -29,13 +29,13 @@ export const diskOutput: ArtefactOutput = {
       await handle.close();
     }
   },
-  async place({ source }, file, copied) {
+  async place({ source, shares }, file, copied) {
     if (await succeeds(() => copyFile(source, file, constants.COPYFILE_FICLONE_FORCE | constants.COPYFILE_EXCL))) {
       return 'clone';
     }
     await rm(file, { force: true });
-    // Across devices, and on file systems without hard links, the bytes are copied.
-    if (await succeeds(() => link(source, file))) {
+    // Across devices, on file systems without hard links, and for settings that a person may edit, the bytes are copied.
+    if (shares && (await succeeds(() => link(source, file)))) {
       return 'link';
     }
     await copyBytes(source, file, copied);

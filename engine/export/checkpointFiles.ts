@@ -39,7 +39,7 @@ export async function checkpointFiles(checkpoint: Checkpoint): Promise<CopiedFil
       throw fileAccessError(error, source);
     });
     if (state.isFile()) {
-      files.push({ name, source, bytes: state.size });
+      files.push({ name, source, bytes: state.size, shares: weights.includes(name) });
     }
   }
   return files;
