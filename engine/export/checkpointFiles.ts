@@ -16,7 +16,8 @@ const companions: readonly RegExp[] = [
   /^(vocab|merges|special_tokens_map|added_tokens|generation_config|chat_template)[\w.-]*$/,
   /^(preprocessor|processor|image_processor|video_preprocessor|feature_extractor)_?config\.json$/,
   /^[\w.-]+\.(model|tiktoken|jinja)$/,
-  /^[\w.-]+\.py$/,
+  // A loader that an earlier run generated belongs to other numbers.
+  /^(?!moe_tuner_)[\w.-]+\.py$/,
   /^(LICEN[CS]E|NOTICE|USE_POLICY|COPYRIGHT)[\w.-]*$/i,
 ];
 
