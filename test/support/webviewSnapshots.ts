@@ -1,4 +1,4 @@
-import type { BudgetCandidate, BudgetResult } from '../../engine/protocol/budget';
+import type { AllocationQuality, BudgetCandidate, BudgetResult } from '../../engine/protocol/budget';
 import type { CheckpointSummary } from '../../engine/protocol/checkpointSummary';
 import type { DashboardSnapshot, MeasuredBudget } from '../../engine/protocol/dashboard';
 import type { EvaluateResult } from '../../engine/protocol/evaluation';
@@ -186,7 +186,11 @@ const divergence = (activeExperts: readonly number[]): number =>
   activeExperts.reduce((sum, k, layer) => sum + nats * outputChange[layer]![k - 1]! ** 2, 0);
 
 /** What a search would measure for an allocation: a little off the sum, by a share of its own for every candidate. */
-function candidate(name: string, activeExperts: number[], share: number): BudgetCandidate {
+function candidate(
+  name: string,
+  activeExperts: number[],
+  share: number,
+): BudgetCandidate & { measured: AllocationQuality } {
   const kl = divergence(activeExperts) * share;
   const measured = { kl, logPerplexity: Math.log(8.402) + kl * 0.7, accuracy: 0.512 - kl };
   return { name, activeExperts, predicted: divergence(activeExperts), measured };
@@ -235,7 +239,7 @@ const planCandidates = [
     ]),
     1.2,
   ),
-];
+].sort((one, other) => one.measured.kl - other.measured.kl);
 
 /** A result of `auto`: searched, measured, with its candidates. */
 export const searchedBudget: BudgetResult = {
@@ -244,7 +248,7 @@ export const searchedBudget: BudgetResult = {
   chosen: 'search',
   activeExperts: planCandidates[0]!.activeExperts,
   predicted: planCandidates[0]!.predicted,
-  measured: planCandidates[0]!.measured!,
+  measured: planCandidates[0]!.measured,
   candidates: planCandidates,
   uniformPredicted: divergence(uniformPlan),
   rankCorrelation: 0.934,
@@ -263,7 +267,7 @@ function measuredRun(total: number, share: number): MeasuredBudget {
     activeExperts: taken.activeExperts,
     total,
     chosen: taken.name,
-    measured: taken.measured!,
+    measured: taken.measured,
     candidates: [taken],
     rankCorrelation: 0.9,
     calibrationTokens: 24576,

@@ -117,11 +117,10 @@ describe('what a search measured', () => {
     expect(await page.locator('.section-front .legend-entry').allInnerTexts()).toEqual([
       'predicted',
       'plan',
-      'uniform control',
-      'measured KL, taken',
-      'measured KL, other candidates',
-      'measured KL, controls',
-      'evaluated: perplexity (right axis)',
+      'taken, measured KL',
+      'other candidates',
+      'controls',
+      'evaluation (right axis)',
     ]);
   });
 

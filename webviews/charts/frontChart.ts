@@ -100,6 +100,8 @@ export class FrontChart implements ChartSurface {
     const { data, theme } = this;
     const plotted = (marks: readonly FrontMark[]): Point[] =>
       marks.filter((mark): mark is { x: number; y: number } => mark.y !== null).map(({ x, y }) => ({ x, y }));
+    // What the plan measures lies close to what it predicts: the ring leaves it visible.
+    const measuredInside = data.divergenceAxis === 'predicted' && data.divergences.length > 0;
     const marks = { showLine: false, borderWidth: 2, pointBorderWidth: 2 } as const;
     this.chart.data = {
       datasets: [
@@ -108,9 +110,9 @@ export class FrontChart implements ChartSurface {
           data: plotted(data.plan === undefined ? [] : [data.plan]),
           yAxisID: 'predicted',
           pointStyle: 'circle',
-          pointRadius: 5,
+          pointRadius: measuredInside ? 8 : 5,
           pointBorderColor: theme.foreground,
-          pointBackgroundColor: theme.background,
+          pointBackgroundColor: measuredInside ? 'transparent' : theme.background,
         },
         {
           ...marks,

@@ -82,15 +82,19 @@ export function frontModelOf(
       return { total, average, predicted, measured: byTotal.get(total), kl: kl.get(total) };
     });
   const average = budget.total / Math.max(1, layers);
+  const divergences = divergenceMarks(budget, measuredBudgets, rows);
+  // Where controls were measured, a predicted one says nothing more.
+  const controlMeasured = predictsDivergence(budget) && divergences.some(({ kind }) => kind === 'control');
+  const control = controlMeasured || budget.uniformPredicted === null ? undefined : budget.uniformPredicted;
   return {
     rows,
     unit,
     measured: [...byTotal].map(([total, y]) => ({ x: total / Math.max(1, layers), y })),
-    divergences: divergenceMarks(budget, measuredBudgets, rows),
+    divergences,
     predictsDivergence: predictsDivergence(budget),
     plan: budget.predicted === null ? undefined : { x: average, y: budget.predicted },
     chosen: rows.findIndex(({ total }) => total === budget.total),
-    control: budget.uniformPredicted === null ? undefined : { x: average, y: budget.uniformPredicted },
+    control: control === undefined ? undefined : { x: average, y: control },
   };
 }
 

@@ -118,8 +118,7 @@ function legendOf(model: FrontModel): readonly LegendEntry[] {
     }
   }
   if (model.measured.length > 0) {
-    const label = model.unit === 'perplexity' ? 'perplexityLegend' : 'accuracyLegend';
-    entries.push({ shape: 'diamond', label: text(divergences.length === 0 ? 'measuredLegend' : label) });
+    entries.push({ shape: 'diamond', label: text(divergences.length === 0 ? 'measuredLegend' : 'evaluationLegend') });
   }
   return entries;
 }
