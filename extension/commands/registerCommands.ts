@@ -2,6 +2,7 @@ import * as vscode from 'vscode';
 import { commands, type CommandId } from '../common/commandIds';
 import { localize } from '../common/localize';
 import { showError } from '../common/showError';
+import { applyPlan } from './applyPlan';
 import { evaluateCheckpoint, evaluatePlan } from './evaluate';
 import { clearCache, copyDiagnostics, restartEngine, showDoctor } from './engineReports';
 import { findBudgets } from './findBudgets';
@@ -60,6 +61,7 @@ function handlers(services: Services, dashboard: DashboardPlaces): Record<Comman
     'moeTuner.findBudgets': (argument, options) => findBudgets(services, argument, optionsOf(options)),
     'moeTuner.evaluate': (argument, options) => evaluateCheckpoint(services, argument, optionsOf(options)),
     'moeTuner.evaluatePlan': (argument, options) => evaluatePlan(services, argument, optionsOf(options)),
+    'moeTuner.applyPlan': (argument, options) => applyPlan(services, argument, optionsOf(options)),
     'moeTuner.openSample': (target) => openSample(services, target as SampleTarget | undefined),
     'moeTuner.openDashboard': (argument) => {
       select(argument);

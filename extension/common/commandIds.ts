@@ -4,6 +4,7 @@ export const commands = {
   'moeTuner.findBudgets': { internal: false },
   'moeTuner.evaluate': { internal: false },
   'moeTuner.evaluatePlan': { internal: false },
+  'moeTuner.applyPlan': { internal: false },
   'moeTuner.openSample': { internal: false },
   'moeTuner.openDashboard': { internal: false },
   'moeTuner.openDashboardInEditor': { internal: false },

@@ -27,14 +27,16 @@ export function matchPlan(
   checkpoints: readonly CheckpointEntry[],
 ): PlanMatch | undefined {
   const fingerprint = plan?.source?.fingerprint;
-  const exact = checkpoints.find(({ summary }) => fingerprint !== undefined && summary?.fingerprint === fingerprint);
-  if (exact !== undefined) {
-    return { checkpoint: exact, sameFingerprint: true };
-  }
+  const name = plan?.source?.checkpoint;
   const nearestFirst = [...checkpoints].sort(
     (one, other) => sharedDepth(dirname(planFile), other.folder) - sharedDepth(dirname(planFile), one.folder),
   );
-  const name = plan?.source?.checkpoint;
+  // A checkpoint that this plan was applied to has the same weights under another name.
+  const same = nearestFirst.filter(({ summary }) => fingerprint !== undefined && summary?.fingerprint === fingerprint);
+  const exact = same.find(({ folder }) => fileName(folder) === name) ?? same[0];
+  if (exact !== undefined) {
+    return { checkpoint: exact, sameFingerprint: true };
+  }
   const checkpoint = nearestFirst.find(({ folder }) => fileName(folder) === name) ?? nearestFirst[0];
   if (checkpoint === undefined) {
     return undefined;

@@ -66,6 +66,9 @@ export class PlanFeatures implements vscode.CodeLensProvider, vscode.HoverProvid
     if (works && match?.checkpoint.summary?.forward.supported !== false) {
       lenses.push(lens(localize('Evaluate plan…'), 'moeTuner.evaluatePlan', document.uri));
     }
+    if (works) {
+      lenses.push(lens(localize('Apply…'), 'moeTuner.applyPlan', document.uri));
+    }
     const result = match?.checkpoint.evaluations.findLast(({ plan }) => plan === document.uri.fsPath);
     if (match !== undefined && result !== undefined) {
       const perplexity = result.geometricMeanPerplexity;

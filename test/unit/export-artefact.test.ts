@@ -60,7 +60,7 @@ async function json(file: string): Promise<Record<string, unknown>> {
 async function tiny(name: string): Promise<string> {
   const folder = path.join(await temporaryFolder(), name);
   await mkdir(folder);
-  await writeTinyCheckpoint(
+  writeTinyCheckpoint(
     tinyCheckpoints.find((checkpoint) => checkpoint.name === name)!,
     folder,
   );

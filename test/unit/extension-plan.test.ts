@@ -56,6 +56,12 @@ describe('the checkpoint of a plan', () => {
     expect(matchPlan(plan, file, [other, same])).toEqual({ checkpoint: same, sameFingerprint: true });
   });
 
+  it('is the one with its name among several of the same weights: the others are what the plan was applied to', () => {
+    const applied = checkpoint({ folder: '/work/plans/model-huggingface' });
+    const named = checkpoint({ folder: `/far/${plan?.source?.checkpoint ?? ''}` });
+    expect(matchPlan(plan, file, [applied, named])).toEqual({ checkpoint: named, sameFingerprint: true });
+  });
+
   it('is else the one with its name, and then its fingerprint differs', () => {
     const near = checkpoint({ folder: '/work/plans/near', summary: summaryOf({ fingerprint: '1' }) });
     const named = checkpoint({ folder: '/far/mixtral', summary: summaryOf({ fingerprint: '2' }) });
