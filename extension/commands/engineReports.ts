@@ -36,7 +36,9 @@ export async function showDoctor(services: Services): Promise<void> {
     return;
   }
   const title = localize('Checking the engine');
-  const report = await services.jobs.run(title, (control) => services.engine.request('doctor', {}, control));
+  const report = await services.jobs.run(title, (control) => services.engine.request('doctor', {}, control), {
+    again: () => showDoctor(services),
+  });
   if (report !== undefined) {
     services.provider.set(report.selected);
     const document = await vscode.workspace.openTextDocument({ language: 'markdown', content: doctorMarkdown(report) });
@@ -74,7 +76,8 @@ export async function copyDiagnostics({ context, engine, log, provider, store }:
 }
 
 /** Deletes all cached measurements and results, after the person agreed. */
-export async function clearCache({ engine, jobs, store }: Services): Promise<void> {
+export async function clearCache(services: Services): Promise<void> {
+  const { engine, jobs, store } = services;
   if (!(await ensureTrusted())) {
     return;
   }
@@ -83,9 +86,10 @@ export async function clearCache({ engine, jobs, store }: Services): Promise<voi
   if ((await vscode.window.showWarningMessage(question, { modal: true }, clear)) !== clear) {
     return;
   }
-  const cleared = await jobs.run(localize('Clearing the cache'), (control) =>
-    engine.request('clearCache', {}, control),
-  );
+  const title = localize('Clearing the cache');
+  const cleared = await jobs.run(title, (control) => engine.request('clearCache', {}, control), {
+    again: () => clearCache(services),
+  });
   if (cleared !== undefined) {
     store.clearResults();
     const size = formatBytes(cleared.freedBytes);

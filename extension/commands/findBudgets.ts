@@ -64,15 +64,19 @@ async function tellOutcome(message: string): Promise<void> {
 /** Solves budgets, writes them into a plan file and opens it. False where there is no result. */
 export async function solveAndOpen(
   services: Services,
-  { folder, label }: ReadyCheckpoint,
+  checkpoint: ReadyCheckpoint,
   options: BudgetOptions & { readonly out: string },
 ): Promise<boolean> {
+  const { folder, label } = checkpoint;
   const { engine, jobs, store } = services;
   await saveOpenDocument(options.out);
   const title = localize('Finding budgets for {label}', { label });
   const work = (control: JobControl): Promise<BudgetResult> =>
     engine.request('budget', { ...options, checkpoint: folder }, control);
-  const budget = await jobs.run(title, work, jobOptions(options));
+  const budget = await jobs.run(title, work, {
+    ...jobOptions(options),
+    again: () => solveAndOpen(services, checkpoint, options),
+  });
   if (budget === undefined) {
     return false;
   }

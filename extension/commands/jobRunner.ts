@@ -21,6 +21,8 @@ export interface JobOptions {
   readonly keepsBest?: boolean;
   /** What the person reads when the job was cancelled and gave no result; nothing without it. */
   readonly whenCancelled?: string;
+  /** What "Try Again" does after a failure: the whole command, so that its result arrives where the first one would have. */
+  readonly again?: () => Promise<unknown>;
 }
 
 /** What the work of a job gets to report progress and to notice that it was cancelled. */
@@ -67,7 +69,7 @@ export class JobRunner implements vscode.Disposable {
     try {
       return await this.runWithProgress(title, source, work);
     } catch (error) {
-      this.failed(error, options, () => void this.run(title, work, options));
+      this.failed(error, options);
       return undefined;
     } finally {
       this.running = undefined;
@@ -114,11 +116,12 @@ export class JobRunner implements vscode.Disposable {
     }
   }
 
-  private failed(error: unknown, { whenCancelled }: JobOptions, retry: () => void): void {
+  private failed(error: unknown, { whenCancelled, again }: JobOptions): void {
     const failure = toTunerError(error);
     if (failure.kind !== 'cancelled') {
       this.failure = failure;
-      void showError(failure, { showLog: this.showLog, retry });
+      const retry = again && { retry: () => void again() };
+      void showError(failure, { showLog: this.showLog, ...retry });
     } else if (whenCancelled !== undefined) {
       void vscode.window.showInformationMessage(whenCancelled);
     }

@@ -18,8 +18,10 @@ export async function profileSensitivity(
   }
   const { folder, label } = checkpoint;
   const title = localize('Profiling {label}', { label });
-  const profile = await services.jobs.run(title, (control) =>
-    services.engine.request('profile', { ...options, checkpoint: folder }, control),
+  const profile = await services.jobs.run(
+    title,
+    (control) => services.engine.request('profile', { ...options, checkpoint: folder }, control),
+    { again: () => profileSensitivity(services, folder, options) },
   );
   if (profile !== undefined) {
     services.provider.set(profile.provider);
