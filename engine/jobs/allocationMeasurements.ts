@@ -54,8 +54,10 @@ export class AllocationMeasurements {
     allocation: ActiveExperts,
     options: { readonly keep?: readonly ActiveExperts[]; readonly trace?: boolean } = {},
   ): Promise<AllocationQuality> {
-    const { weightsKey, text, runtime } = this;
-    const key = ResultCache.key(['allocation', measurementVersion, weightsKey, text.key, runtime.provider, allocation]);
+    const { weightsKey, text, runtime, trained } = this;
+    // The full model is the reference: copies of the same weights that state other active experts have another one.
+    const reference = [weightsKey, trained];
+    const key = ResultCache.key(['allocation', measurementVersion, reference, text.key, runtime.provider, allocation]);
     const cached = allocationQualitySchema.safeParse(await this.cache.readLayer(key));
     if (cached.success) {
       return cached.data;

@@ -58,7 +58,7 @@ export async function budget(params: BudgetParams, services: EngineServices, job
   if (result.plan !== undefined) {
     await writePlan(result.plan, model, result);
   }
-  await services.cache.addResult(model.fingerprint, 'budget', result);
+  await services.cache.addResult(model.resultsKey, 'budget', result);
   return result;
 }
 

@@ -95,7 +95,7 @@ export async function evaluate(
         provider: runtime.provider,
         finished: new Date().toISOString(),
       };
-      await services.cache.addResult(model.fingerprint, 'evaluation', result);
+      await services.cache.addResult(model.resultsKey, 'evaluation', result);
       return result;
     } finally {
       await walk.dispose();

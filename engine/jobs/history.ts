@@ -8,12 +8,12 @@ import type { EngineServices } from './services';
 
 /** Finished results on a checkpoint, oldest first; entries of older versions that no longer validate are left out. */
 export async function history(folder: string, services: EngineServices): Promise<History> {
-  const { fingerprint } = await openModel(folder);
+  const { fingerprint, resultsKey } = await openModel(folder);
   const valid = async <Schema extends z.ZodType>(
     kind: 'profile' | 'budget' | 'evaluation',
     schema: Schema,
   ): Promise<z.infer<Schema>[]> =>
-    (await services.cache.results(fingerprint, kind)).flatMap((value) => {
+    (await services.cache.results(resultsKey, kind)).flatMap((value) => {
       const parsed = schema.safeParse(value);
       return parsed.success ? [parsed.data] : [];
     });

@@ -3,13 +3,20 @@ import { openCheckpoint } from '../checkpoint/openCheckpoint';
 import type { Checkpoint } from '../checkpoint/types';
 import { resolveModel, type ResolvedModel } from '../families/resolveModel';
 import { specTensors } from '../families/specTensors';
+import { tunedActiveExperts } from '../families/tunedActiveExperts';
 import type { PlanTarget } from './planFile';
+import { ResultCache } from './resultCache';
 
 /** A checkpoint that is open, recognised and identified. */
 export interface OpenModel {
   readonly checkpoint: Checkpoint;
   readonly resolved: ResolvedModel;
   readonly fingerprint: string;
+  /**
+   * Under which finished results are kept: the fingerprint, except for checkpoints with tuned active experts, whose weights are
+   * those of their original while their quality is not.
+   */
+  readonly resultsKey: string;
 }
 
 /** Opens a checkpoint folder and applies its family: headers and samples of the routers only. */
@@ -17,7 +24,10 @@ export async function openModel(folder: string): Promise<OpenModel> {
   const checkpoint = await openCheckpoint(folder);
   const resolved = resolveModel(checkpoint);
   const routers = resolved.blocks.flatMap(({ router }) => specTensors(router.weight));
-  return { checkpoint, resolved, fingerprint: await checkpointFingerprint(checkpoint, routers) };
+  const fingerprint = await checkpointFingerprint(checkpoint, routers);
+  const tuned = tunedActiveExperts(resolved.recognised);
+  const resultsKey = tuned === undefined ? fingerprint : ResultCache.key([fingerprint, tuned.value]);
+  return { checkpoint, resolved, fingerprint, resultsKey };
 }
 
 /** What a plan has to agree with to be used on this model. */

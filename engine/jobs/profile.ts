@@ -68,7 +68,7 @@ export async function profileModel(
     resumedLayers,
   };
   if (resumedLayers < layers.length) {
-    await services.cache.addResult(model.fingerprint, 'profile', result);
+    await services.cache.addResult(model.resultsKey, 'profile', result);
   }
   return result;
 }
@@ -119,14 +119,14 @@ async function profileOnText(
   const spec = model.resolved.decoder();
   const text = await calibrationText(model, { ...params, calibrationTokens: params.samples });
   const { blocks } = model.resolved;
-  const weights = await layerFingerprint(specTensors(spec));
-  const key = ResultCache.key(['sensitivity on text', sensitivityVersion, weights, text.key, runtime.provider]);
+  const trained = trainedActiveExperts(model);
+  const reference = [await layerFingerprint(specTensors(spec)), trained];
+  const key = ResultCache.key(['sensitivity on text', sensitivityVersion, reference, text.key, runtime.provider]);
   const cached = z.array(layerSensitivitySchema).safeParse(await services.cache.readLayer(key));
   if (cached.success) {
     return { layers: cached.data, resumedLayers: cached.data.length, samples: text.tokens };
   }
   const batches = batchSequences(text.sequences, attentionHeads(spec));
-  const trained = trainedActiveExperts(model);
   const { sequences } = text;
   const layers = await calibratedSensitivity({ model: spec, blocks, trained, batches, sequences, runtime, job });
   await services.cache.writeLayer(key, layers);

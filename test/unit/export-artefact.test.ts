@@ -8,10 +8,14 @@ import { describe, expect, test } from 'vitest';
 import { diskOutput, type ArtefactOutput } from '../../engine/export/artefactOutput';
 import { inlineCode } from '../../engine/export/modelCard';
 import { apply, listTargets } from '../../engine/jobs/apply';
+import { history } from '../../engine/jobs/history';
 import { inspect } from '../../engine/jobs/inspect';
+import { profile } from '../../engine/jobs/profile';
 import { quietJob, type JobContext } from '../../engine/measure/jobContext';
 import type { TargetName } from '../../engine/protocol/apply';
+import { profileParamsSchema } from '../../engine/protocol/sensitivity';
 import { copySample, samplePath } from '../support/brokenSamples';
+import { testServices } from '../support/engineServices';
 import { failureOf } from '../support/failureOf';
 import { compilePython, hasPython, runPython } from '../support/python';
 import { temporaryFolder } from '../support/temporaryFolder';
@@ -450,4 +454,17 @@ test('every target says what it can load, before one is chosen', async () => {
     ['onnx', false],
   ]);
   expect(targets.every(({ explanation }) => explanation.length > 40)).toBe(true);
+});
+
+test('results measured on the original are not shown as those of the tuned copy', async () => {
+  const { root, out, run } = await prepare(samplePath, samplePlan);
+  const { services } = testServices(root);
+  await run('huggingface');
+  const params = profileParamsSchema.parse({ checkpoint: samplePath, samples: 16 });
+  await profile(params, services, quietJob());
+  expect((await history(samplePath, services)).profiles).toHaveLength(1);
+  expect((await history(out, services)).profiles).toEqual([]);
+  const tuned = await profile({ ...params, checkpoint: out }, services, quietJob());
+  expect(tuned.layers.map(({ raw }) => raw.length)).toEqual(samplePlan);
+  expect((await history(out, services)).profiles).toHaveLength(1);
 });
