@@ -19,6 +19,7 @@ import { mustRun } from './run.mjs';
  * @property {string} userData
  * @property {(folder: string, payload?: readonly (readonly [string, string])[]) => string} address Of a window.
  * @property {(path: string) => string} remoteUri Address of a file on the server, for the payload.
+ * @property {Promise<unknown>} exited Settles when the server has ended, for whatever reason.
  * @property {() => Promise<void>} stop Ends the server with its extension hosts and deletes its data.
  */
 
@@ -35,6 +36,10 @@ const quietSettings = {
   'chat.commandCenter.enabled': false,
   'git.enabled': false,
 };
+
+/** Signals that end this program; the server, in a group of its own, would stay behind. */
+const endingSignals = /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP']);
+const endedBySignal = 130;
 
 /** Variables of a surrounding VS Code terminal, which would make the server attach to that window. */
 const inherited = /^(VSCODE_|ELECTRON_|CODE_SERVER_)/;
@@ -83,18 +88,30 @@ export async function startEditorServer(options = {}) {
     stream.on('data', (chunk) => log?.write(chunk));
   }
   const exited = new Promise((resolve) => child.once('exit', resolve));
-  const endNow = () => endGroup(child, 'SIGKILL');
+  const endNow = () => {
+    endGroup(child, 'SIGKILL');
+    rmSync(home, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+  };
+  const endWithUs = () => {
+    endNow();
+    process.exit(endedBySignal);
+  };
   process.once('exit', endNow);
+  for (const signal of endingSignals) {
+    process.once(signal, endWithUs);
+  }
   const stop = async () => {
     endGroup(child, 'SIGTERM');
-    const timer = setTimeout(endNow, 3000);
+    const timer = setTimeout(() => endGroup(child, 'SIGKILL'), 3000);
     await exited;
     clearTimeout(timer);
     // The group may outlive its leader.
     endNow();
     process.removeListener('exit', endNow);
+    for (const signal of endingSignals) {
+      process.removeListener(signal, endWithUs);
+    }
     log?.end();
-    rmSync(home, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
   };
   try {
     await ready(port, exited);
@@ -106,6 +123,7 @@ export async function startEditorServer(options = {}) {
   return {
     port,
     processId: child.pid ?? 0,
+    exited,
     userData,
     remoteUri,
     address: (folder, payload) => {

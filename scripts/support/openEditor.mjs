@@ -22,9 +22,6 @@ export async function openEditor(folder) {
   console.log(
     `\nOpen this address in a browser. Ctrl+C ends the server.\n\n  ${server.address(folder, [['openFile', server.remoteUri(config)]])}\n`,
   );
-  await new Promise((resolve) => {
-    process.once('SIGINT', resolve);
-    process.once('SIGTERM', resolve);
-  });
-  await server.stop();
+  await server.exited;
+  throw new Error('The VS Code server ended.');
 }

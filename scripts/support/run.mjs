@@ -14,6 +14,9 @@ import { root } from './paths.mjs';
  * @property {string} stderr Empty unless quiet.
  */
 
+/** Exit code of a program that was told to end, as shells report it. */
+const endedBySignal = 143;
+
 /** npm and npx are shell scripts on Windows, which Node refuses to start without a shell. */
 const needsShell = process.platform === 'win32';
 
@@ -40,9 +43,24 @@ export function run(command, args, options = {}) {
       options.timeoutSeconds === undefined
         ? undefined
         : setTimeout(() => child.kill('SIGKILL'), options.timeoutSeconds * 1000);
-    child.once('error', reject);
-    child.once('close', (code) => {
+    // A person or a CI system that ends this program means its children as well.
+    const forward = (/** @type {NodeJS.Signals} */ signal) => {
+      child.kill(signal);
+      process.exit(endedBySignal);
+    };
+    process.once('SIGTERM', forward);
+    process.once('SIGHUP', forward);
+    const settle = () => {
       clearTimeout(timer);
+      process.removeListener('SIGTERM', forward);
+      process.removeListener('SIGHUP', forward);
+    };
+    child.once('error', (error) => {
+      settle();
+      reject(error);
+    });
+    child.once('close', (code) => {
+      settle();
       resolve({ code: code ?? 137, stdout, stderr });
     });
   });
