@@ -1,4 +1,7 @@
 import { strict as assert } from 'node:assert';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import * as vscode from 'vscode';
 import { planSchema } from '../../engine/protocol/plan';
 import {
@@ -98,6 +101,27 @@ describe('the main job on the sample', () => {
     assert.ok(titles.includes('Evaluate plan…'), titles.join());
     assert.match(titles.join('\n'), /2\.50 active experts per layer on average \(20 in 8 layers\)/);
     assert.match(titles.join('\n'), /measured\.moeplan\.json: accuracy/);
+  });
+
+  it('applies the plan to a folder of its own', async () => {
+    const api = await activated();
+    const titles = (await lensesOf(planFile())).map(({ command }) => command?.title ?? '');
+    assert.ok(titles.includes('Apply…'), titles.join());
+    const outside = await mkdtemp(path.join(tmpdir(), 'moe-tuner-applied-'));
+    try {
+      const options = { target: 'huggingface', out: path.join(outside, 'tuned') };
+      await vscode.commands.executeCommand('moeTuner.applyPlan', planFile(), options);
+      assert.equal(api.lastError(), undefined);
+      const plan = planSchema.parse(JSON.parse(await readFile(planFile().fsPath, 'utf8')));
+      const config = JSON.parse(await readFile(path.join(options.out, 'config.json'), 'utf8')) as Record<
+        string,
+        unknown
+      >;
+      assert.deepEqual(config['moe_tuner_active_experts'], plan.activeExperts);
+      assert.ok((await readdir(options.out)).includes('moe_tuner_loader.py'));
+    } finally {
+      await rm(outside, { recursive: true, force: true });
+    }
   });
 
   it('marks results as stale when the text names another active-expert count', async () => {
