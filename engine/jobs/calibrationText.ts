@@ -3,6 +3,7 @@ import { loadDatasets, type Dataset } from '../checkpoint/datasets';
 import { loadTokenizer, type CheckpointTokenizer } from '../checkpoint/tokenizer';
 import { makeWindows } from '../checkpoint/windows';
 import { TunerError } from '../protocol/errors';
+import { defaultWindowLength } from '../protocol/evaluation';
 import type { OpenModel } from './openModel';
 
 /** Token sequences to measure on, and a hash that identifies them. */
@@ -12,9 +13,6 @@ export interface CalibrationText {
   readonly key: string;
 }
 
-/** Tokens of a calibration window: attention costs grow with it, the experts see the same tokens either way. */
-const calibrationWindow = 256;
-
 /** A dataset whose texts are shorter than this share of a window, on average, is taken text by text. */
 const shortTextShare = 0.5;
 
@@ -23,7 +21,7 @@ const shortTextShare = 0.5;
  * it. Datasets of short texts (a line, a task item) are cut one text a window, as such models are used; long texts are
  * joined and cut. Deterministic.
  *
- * @param length tokens of a window; by default 256, or what the model's positions allow
+ * @param length tokens of a window; by default 512, or what the model's positions allow
  * @throws TunerError `usage` without text, `missingTokenizer`, `malformedText`
  */
 export async function calibrationText(
@@ -44,7 +42,7 @@ export async function calibrationText(
   const positions = model.resolved.recognised.config.optionalInteger(
     model.resolved.recognised.keys.maxPositions,
   )?.value;
-  const length = params.length ?? Math.min(calibrationWindow, positions ?? calibrationWindow);
+  const length = params.length ?? Math.min(defaultWindowLength, positions ?? defaultWindowLength);
   const datasets = await loadDatasets(params.text);
   const share = params.calibrationTokens / datasets.length;
   const sequences = datasets.flatMap((dataset) => sampleWindows(dataset, tokenizer, length, share));
