@@ -10,8 +10,9 @@ export const sensitivityNames = { x: 'x', squaredDamage: 'squared_damage', squar
  * One forward with all k0 experts, and the damage of every smaller k from it: the chosen experts are ranked by the
  * model's own rule, so the output at k is the sum over the first k ranks with the gates the model would give them.
  *
- * Input `x [tokens, hidden]`; outputs `squared_damage [k0 - 1]` = ||Y_k - Y_k0||_F^2 for k = 1 … k0 - 1 (empty when
- * k0 is 1) and `squared_norm [1]` = ||Y_k0||_F^2. Only these numbers leave the graph.
+ * Input `x [tokens, hidden]`; outputs `squared_damage [tokens, k0 - 1]` = ||y_k - y_k0||^2 of every token for
+ * k = 1 … k0 - 1 (absent when k0 is 1) and `squared_norm [tokens, 1]` = ||y_k0||^2. Only these numbers leave the graph; sums over
+ * tokens are the caller's, so that one run may hold several batches.
  */
 export function sensitivityGraph(block: MoeBlockSpec): Uint8Array {
   const graph = new GraphBuilder();
@@ -30,18 +31,17 @@ export function sensitivityGraph(block: MoeBlockSpec): Uint8Array {
   const routed = graph.node('MatMul', [full, outputs]);
   const total =
     shared === undefined ? routed : graph.node('Add', [routed, graph.node('Unsqueeze', [shared, graph.integers([1])])]);
-  graph.output(sensitivityNames.squaredNorm, sumOfSquares(graph, total), DataType.FLOAT, [1]);
+  graph.output(sensitivityNames.squaredNorm, sumOfSquares(graph, total), DataType.FLOAT, [null, 1]);
 
   if (k0 > 1) {
     const reduced = graph.node('Concat', rows.slice(0, -1), { axis: 1 });
     const damage = graph.node('MatMul', [graph.node('Sub', [reduced, full]), outputs]);
-    graph.output(sensitivityNames.squaredDamage, sumOfSquares(graph, damage), DataType.FLOAT, [k0 - 1]);
+    graph.output(sensitivityNames.squaredDamage, sumOfSquares(graph, damage), DataType.FLOAT, [null, k0 - 1]);
   }
   return graph.build('sensitivity');
 }
 
-/** `[tokens, j, hidden]` → `[j]`: the inner sum runs over the hidden axis first, which keeps float32 accurate. */
+/** `[tokens, j, hidden]` → `[tokens, j]`. */
 function sumOfSquares(graph: GraphBuilder, values: Value): Value {
-  const perToken = graph.node('ReduceSumSquare', [values, graph.integers([2])], { keepdims: 0 });
-  return graph.node('ReduceSum', [perToken, graph.integers([0])], { keepdims: 0 });
+  return graph.node('ReduceSumSquare', [values, graph.integers([2])], { keepdims: 0 });
 }

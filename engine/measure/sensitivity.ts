@@ -7,7 +7,7 @@ import { explainNonFinite } from './nonFinite';
 import type { ProbeBatches } from './probeInputs';
 
 /** Bytes of expert outputs `[tokens, k0, hidden]` that one step may hold; bounds the engine's own memory. */
-const outputBytesPerStep = 2 ** 26;
+const outputBytesPerStep = 2 ** 27;
 
 /** Longest time of one step before the supervisor ends the process, in seconds. */
 const stepDeadlineSeconds = 300;
@@ -26,32 +26,31 @@ export async function measureSensitivity(
   job: JobContext,
 ): Promise<LayerSensitivity> {
   const k0 = block.activeExperts;
-  const tokensPerStep = Math.max(1, Math.floor(outputBytesPerStep / (4 * k0 * block.hiddenSize)));
+  const width = block.hiddenSize;
+  const tokensPerStep = Math.max(1, Math.floor(outputBytesPerStep / (4 * k0 * width)));
   const session = await openSession(sensitivityGraph(block), runtime);
   try {
-    const batches: { damage: number[]; norm: number; tokens: number }[] = [];
-    for (let batch = 0; batch < probes.count; batch += 1) {
-      const damage = Array<number>(k0).fill(0);
-      let norm = 0;
-      const x = probes.batch(batch);
-      const tokens = x.length / block.hiddenSize;
-      for (let start = 0; start < tokens; start += tokensPerStep) {
-        const end = Math.min(start + tokensPerStep, tokens);
-        const data = x.subarray(start * block.hiddenSize, end * block.hiddenSize);
-        const results = await step(job, `sensitivity of layer ${block.layer}`, stepDeadlineSeconds, () =>
-          session.run({ [sensitivityNames.x]: { type: 'float32', data, shape: [end - start, block.hiddenSize] } }),
-        );
-        norm += floats(results, sensitivityNames.squaredNorm)[0]!;
-        if (k0 > 1) {
-          floats(results, sensitivityNames.squaredDamage).forEach((value, at) => {
-            damage[at]! += value;
-          });
+    const batches: BatchSums[] = [];
+    for (const { data, parts } of probeSteps(probes, width, tokensPerStep)) {
+      const results = await step(job, `sensitivity of layer ${block.layer}`, stepDeadlineSeconds, () =>
+        session.run({ [sensitivityNames.x]: { type: 'float32', data, shape: [data.length / width, width] } }),
+      );
+      const norms = floats(results, sensitivityNames.squaredNorm);
+      const damages = k0 > 1 ? floats(results, sensitivityNames.squaredDamage) : new Float32Array(0);
+      let row = 0;
+      for (const { batch, tokens } of parts) {
+        const sums = (batches[batch] ??= { damage: Array<number>(k0).fill(0), norm: 0, tokens: 0 });
+        for (const end = row + tokens; row < end; row += 1) {
+          sums.norm += norms[row]!;
+          for (let at = 0; at < k0 - 1; at += 1) {
+            sums.damage[at]! += damages[row * (k0 - 1) + at]!;
+          }
         }
+        sums.tokens += tokens;
       }
-      if (!Number.isFinite(norm) || !damage.every(Number.isFinite)) {
-        await explainNonFinite(block, block.layer);
-      }
-      batches.push({ damage, norm, tokens });
+    }
+    if (!batches.every(({ norm, damage }) => Number.isFinite(norm) && damage.every(Number.isFinite))) {
+      await explainNonFinite(block, block.layer);
     }
     return summarise(block.layer, k0, batches);
   } finally {
@@ -59,11 +58,56 @@ export async function measureSensitivity(
   }
 }
 
-function summarise(
-  index: number,
-  k0: number,
-  batches: readonly { damage: readonly number[]; norm: number; tokens: number }[],
-): LayerSensitivity {
+/** Sums over the tokens of one batch: squared damage by k-1, squared norm. */
+interface BatchSums {
+  readonly damage: number[];
+  norm: number;
+  tokens: number;
+}
+
+/** Input of one run, and how many of its tokens belong to which batch, in order. */
+interface ProbeStep {
+  readonly data: Float32Array;
+  readonly parts: readonly { readonly batch: number; readonly tokens: number }[];
+}
+
+/** Cuts and joins batches to runs of up to `most` tokens: weights are converted once a run, so few large runs are faster. */
+function* probeSteps(probes: ProbeBatches, width: number, most: number): Generator<ProbeStep> {
+  let pending: { batch: number; data: Float32Array }[] = [];
+  let held = 0;
+  const flush = (): ProbeStep => {
+    const parts = pending.map(({ batch, data }) => ({ batch, tokens: data.length / width }));
+    const data = pending.length === 1 ? pending[0]!.data : new Float32Array(held * width);
+    if (pending.length > 1) {
+      let at = 0;
+      for (const part of pending) {
+        data.set(part.data, at);
+        at += part.data.length;
+      }
+    }
+    pending = [];
+    held = 0;
+    return { data, parts };
+  };
+  for (let batch = 0; batch < probes.count; batch += 1) {
+    const x = probes.batch(batch);
+    const tokens = x.length / width;
+    for (let start = 0; start < tokens;) {
+      const end = Math.min(tokens, start + most - held);
+      pending.push({ batch, data: x.subarray(start * width, end * width) });
+      held += end - start;
+      start = end;
+      if (held === most) {
+        yield flush();
+      }
+    }
+  }
+  if (held > 0) {
+    yield flush();
+  }
+}
+
+function summarise(index: number, k0: number, batches: readonly BatchSums[]): LayerSensitivity {
   const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
   const perBatch = (at: number) => batches.map(({ damage, tokens }) => Math.sqrt(damage[at]! / tokens));
   const totalNorm = sum(batches.map(({ norm }) => norm));
