@@ -32,7 +32,7 @@ export default class OutcomeReporter {
           outcome.failures.push(`${title}: ${firstLine(result.errors[0]?.message)}`);
         } else {
           const note = result.state === 'skipped' ? result.note : 'never ran';
-          outcome.skips.push(note === undefined ? title : `${title}: ${note}`);
+          outcome.skips.push(`${title}: ${note ?? 'the reason stands above, in the output of its file'}`);
         }
       }
       for (const suite of [module, ...module.children.allSuites()]) {
