@@ -74,7 +74,16 @@ describe('commands', () => {
   });
 
   it('that start the engine are off in Restricted Mode', () => {
-    for (const id of ['profile', 'findBudgets', 'evaluate', 'evaluatePlan', 'applyPlan', 'doctor', 'restartEngine', 'clearCache']) {
+    for (const id of [
+      'profile',
+      'findBudgets',
+      'evaluate',
+      'evaluatePlan',
+      'applyPlan',
+      'doctor',
+      'restartEngine',
+      'clearCache',
+    ]) {
       const declared = contributes.commands.find(({ command }) => command === `moeTuner.${id}`);
       expect(declared?.enablement, id).toContain('isWorkspaceTrusted');
     }
