@@ -75,9 +75,10 @@ export class EditorWindow {
     await this.page.keyboard.press('Control+P');
     const input = this.page.locator('.quick-input-widget input.input');
     await input.fill(path);
-    await this.page.locator('.quick-input-list .monaco-list-row').first().waitFor();
-    await input.press('Enter');
     const file = path.split('/').at(-1)!;
+    // Before the search has ended the list still shows files of earlier.
+    await this.page.locator(`.quick-input-list .monaco-list-row.focused[aria-label^="${file}"]`).waitFor();
+    await input.press('Enter');
     await this.page.locator(`.tab.active[data-resource-name="${file}"]`).waitFor();
   }
 
