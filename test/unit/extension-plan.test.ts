@@ -48,29 +48,29 @@ describe('reading a plan document', () => {
 
 describe('the checkpoint of a plan', () => {
   const plan = readPlanText(valid).plan;
-  const file = '/work/plans/a.moeplan.json';
+  const file = '/models/plans/a.moeplan.json';
 
   it('is the one with its fingerprint, whatever it is called', () => {
-    const other = checkpoint({ folder: '/work/plans/other', summary: summaryOf({ fingerprint: 'beef' }) });
+    const other = checkpoint({ folder: '/models/plans/other', summary: summaryOf({ fingerprint: 'beef' }) });
     const same = checkpoint({ folder: '/far/renamed' });
     expect(matchPlan(plan, file, [other, same])).toEqual({ checkpoint: same, sameFingerprint: true });
   });
 
   it('is the one with its name among several of the same weights: the others are what the plan was applied to', () => {
-    const applied = checkpoint({ folder: '/work/plans/model-huggingface' });
+    const applied = checkpoint({ folder: '/models/plans/model-huggingface' });
     const named = checkpoint({ folder: `/far/${plan?.source?.checkpoint ?? ''}` });
     expect(matchPlan(plan, file, [applied, named])).toEqual({ checkpoint: named, sameFingerprint: true });
   });
 
   it('is else the one with its name, and then its fingerprint differs', () => {
-    const near = checkpoint({ folder: '/work/plans/near', summary: summaryOf({ fingerprint: '1' }) });
+    const near = checkpoint({ folder: '/models/plans/near', summary: summaryOf({ fingerprint: '1' }) });
     const named = checkpoint({ folder: '/far/mixtral', summary: summaryOf({ fingerprint: '2' }) });
     expect(matchPlan(plan, file, [near, named])).toEqual({ checkpoint: named, sameFingerprint: false });
   });
 
   it('is else the nearest one', () => {
     const far = checkpoint({ folder: '/far/one', summary: summaryOf({ fingerprint: '1' }) });
-    const near = checkpoint({ folder: '/work/plans/two', summary: summaryOf({ fingerprint: '2' }) });
+    const near = checkpoint({ folder: '/models/plans/two', summary: summaryOf({ fingerprint: '2' }) });
     expect(matchPlan(plan, file, [far, near])?.checkpoint).toBe(near);
   });
 
