@@ -104,6 +104,7 @@ export function createProgram(programDirectory: string): Command {
   command('profile <checkpoint>', 'measure how sensitive each MoE layer is to fewer active experts')
     .addOption(new Option('--input <kind>', 'probe inputs').choices([...profileInputs]).default('gaussian'))
     .option('--text <files...>', 'text for calibration inputs')
+    .option('--length <n>', 'tokens of a calibration window', positiveInteger)
     .option('--samples <n>', 'probe tokens per layer', positiveInteger, defaultProfileSamples)
     .option('--seed <n>', 'seed of the probe inputs', nonNegativeInteger, 0)
     .action((checkpoint: string, options: CommonOptions) =>

@@ -13,10 +13,7 @@ export class ProgressLine {
   private shown = false;
   private reported = -Infinity;
 
-  constructor(
-    private readonly stream: NodeJS.WriteStream,
-    private readonly quiet: boolean,
-  ) {}
+  constructor(private readonly stream: NodeJS.WriteStream) {}
 
   /** The job context that reports here and is cancelled by `signal`. */
   job(signal: AbortSignal): JobContext {
@@ -47,9 +44,6 @@ export class ProgressLine {
   }
 
   private update(fraction: number, message: string): void {
-    if (this.quiet) {
-      return;
-    }
     if (!this.stream.isTTY) {
       if (fraction - this.reported >= plainShare) {
         this.reported = fraction;

@@ -32,7 +32,7 @@ export async function runCommand<Result>(
   job: (services: EngineServices, job: JobContext) => Promise<Result>,
   render: (result: Result) => string,
 ): Promise<void> {
-  const progress = new ProgressLine(process.stderr, false);
+  const progress = new ProgressLine(process.stderr);
   const abort = new AbortController();
   const interrupt = () => {
     if (abort.signal.aborted) {

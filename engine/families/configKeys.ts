@@ -1,25 +1,10 @@
+import { activeExpertKeys, expertCountKeys } from '../protocol/configAliases';
 import type { ConfigKeys, ModelTensorNames } from './familyRecord';
 
 /** Aliases of the facts every MoE config states; the first present one is read, disagreeing ones are an error. */
 export const commonConfigKeys: ConfigKeys = {
-  experts: [
-    'num_experts',
-    'num_local_experts',
-    'n_routed_experts',
-    'moe_num_experts',
-    'num_routed_experts',
-    'moe_num_primary_experts',
-    'n_experts',
-  ],
-  activeExperts: [
-    'num_experts_per_tok',
-    'num_experts_per_token',
-    'moe_topk',
-    'moe_k',
-    'moe_top_k',
-    'top_k_experts',
-    'moe_num_active_primary_experts',
-  ],
+  experts: expertCountKeys,
+  activeExperts: activeExpertKeys,
   layers: ['num_hidden_layers', 'n_layers', 'num_layers'],
   hiddenSize: ['hidden_size', 'd_model'],
   vocabularySize: ['vocab_size'],
