@@ -20,6 +20,7 @@ import { providerNames } from '../protocol/doctor';
 import { defaultWindowLength, evaluateParamsSchema } from '../protocol/evaluation';
 import { defaultProfileSamples, profileInputs, profileParamsSchema } from '../protocol/sensitivity';
 import { engineVersion } from '../version';
+import type { CommandModule, MakeCommand } from './commandModule';
 import {
   activeExpertsList,
   layerList,
@@ -47,13 +48,16 @@ interface ForwardOptions extends CommonOptions {
   readonly moeIo?: boolean;
 }
 
+/** Commands with a file of their own, in the order of the help. */
+const commandModules: readonly CommandModule[] = [];
+
 /** The command line of the engine: one entry per use case, exactly as the contract spells them. */
 export function createProgram(programDirectory: string): Command {
   const program = new Command('moe-tuner')
     .description('Measure and tune mixture-of-experts checkpoints: budgets, quality, speed.')
     .version(engineVersion)
     .showHelpAfterError('Run with --help for the options.');
-  const command = (usage: string, description: string) =>
+  const command: MakeCommand = (usage, description) =>
     program
       .command(usage)
       .description(description)
@@ -176,5 +180,8 @@ export function createProgram(programDirectory: string): Command {
       ),
     );
 
+  for (const add of commandModules) {
+    add(command, programDirectory);
+  }
   return program;
 }

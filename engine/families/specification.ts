@@ -11,7 +11,25 @@ export type WeightSource =
       readonly block: readonly [number, number];
     }
   /** MXFP4: 4-bit codes `[rows, columns/32, 16]` and one power-of-two scale per 32 values `[rows, columns/32]`. */
-  | { readonly storage: 'mxfp4'; readonly blocks: TensorEntry; readonly scales: TensorEntry };
+  | { readonly storage: 'mxfp4'; readonly blocks: TensorEntry; readonly scales: TensorEntry }
+  | BlockQuantizedWeight;
+
+/**
+ * Codes of 2, 4 or 8 bits with one scale per `group` consecutive weights of a row, `[rows, columns]`. Codes are unsigned, packed
+ * low bits first, `[rows, columns / group, group · bits / 8]` U8; weight = (code - zero point) · scale.
+ */
+export interface BlockQuantizedWeight {
+  readonly storage: 'block-quantized';
+  readonly bits: 2 | 4 | 8;
+  readonly group: number;
+  readonly rows: number;
+  readonly columns: number;
+  readonly codes: TensorEntry;
+  /** F32 `[rows, columns / group]`. */
+  readonly scales: TensorEntry;
+  /** One U8 per scale; absent: 2^(bits - 1) everywhere. */
+  readonly zeroPoints?: TensorEntry | undefined;
+}
 
 /** A linear map. `output-major` weights are `[out, in]` (PyTorch), `input-major` ones `[in, out]`. */
 export interface LinearSpec {
@@ -78,6 +96,8 @@ export type GateRule =
 /** The router pipeline of one MoE layer, in the order in which it runs. */
 export interface RouterSpec {
   readonly weight: WeightSource;
+  /** Rows of the weight and of both biases that are left, one per expert in order; absent: all of them. */
+  readonly keptRows?: readonly number[] | undefined;
   readonly bias?: TensorEntry | undefined;
   /** Tanh soft cap on the logits. */
   readonly softcap?: number | undefined;
@@ -122,6 +142,8 @@ export interface MoeBlockSpec {
   /** Trained number of active experts per token, k0. */
   readonly activeExperts: number;
   readonly router: RouterSpec;
+  /** Multiplies the sum of the routed experts: the correction of a plan; never of a checkpoint's own family. */
+  readonly routedScale?: number | undefined;
   readonly activation: ActivationSpec;
   readonly shared?: SharedExpertSpec | undefined;
   /** A shared network that the decoder layer adds beside the block: not part of the block's own output (Granite). */

@@ -28,6 +28,7 @@ export function moeBlock(graph: GraphBuilder, x: Value, block: MoeBlockSpec, k: 
     block.router.apply === 'input'
       ? outputs
       : graph.node('Mul', [outputs, graph.node('Unsqueeze', [routing.gates(), graph.integers([2])])]);
-  const routed = graph.node('ReduceSum', [gated, graph.integers([1])], { keepdims: 0 });
+  const sum = graph.node('ReduceSum', [gated, graph.integers([1])], { keepdims: 0 });
+  const routed = block.routedScale === undefined ? sum : graph.node('Mul', [sum, graph.float(block.routedScale)]);
   return shared === undefined ? routed : graph.node('Add', [routed, shared]);
 }

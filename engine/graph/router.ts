@@ -1,4 +1,5 @@
 import { TensorProto_DataType as DataType } from 'onnx-buf';
+import type { TensorEntry } from '../checkpoint/types';
 import type { GateRule, RouterSpec } from '../families/specification';
 import type { GraphBuilder, Value } from './graphBuilder';
 import { sparseMixer } from './sparseMixer';
@@ -30,7 +31,7 @@ export function router(graph: GraphBuilder, x: Value, spec: RouterSpec, expertCo
   const biased =
     spec.selectionBias === undefined
       ? score
-      : graph.node('Add', [score, graph.weight(spec.selectionBias, [expertCount])]);
+      : graph.node('Add', [score, keptPart(graph, flatWeight(graph, spec.selectionBias), spec)]);
   const choice = spec.groups === undefined ? biased : keepBestGroups(graph, biased, spec.groups, expertCount);
   const [, experts] = graph.split('TopK', [choice, k], { axis: -1, largest: 1, sorted: 1 }, 2) as [Value, Value];
   const chosen = graph.node('GatherElements', [score, experts], { axis: 1 });
@@ -43,15 +44,24 @@ export function router(graph: GraphBuilder, x: Value, spec: RouterSpec, expertCo
 }
 
 function routerLogits(graph: GraphBuilder, x: Value, spec: RouterSpec): Value {
-  const inputs = [x, decodeWeight(graph, spec.weight)];
-  const logits = graph.node('Gemm', spec.bias === undefined ? inputs : [...inputs, graph.weight(spec.bias)], {
-    transB: 1,
-  });
+  const inputs = [x, keptPart(graph, decodeWeight(graph, spec.weight), spec)];
+  const bias = spec.bias === undefined ? [] : [keptPart(graph, flatWeight(graph, spec.bias), spec)];
+  const logits = graph.node('Gemm', [...inputs, ...bias], { transB: 1 });
   if (spec.softcap === undefined) {
     return logits;
   }
   const scaled = graph.node('Tanh', [graph.node('Div', [logits, graph.float(spec.softcap)])]);
   return graph.node('Mul', [scaled, graph.float(spec.softcap)]);
+}
+
+/** A vector, whatever dimensions of size one it is stored with. */
+function flatWeight(graph: GraphBuilder, entry: TensorEntry): Value {
+  return graph.weight(entry, [entry.shape.reduce((product, size) => product * size, 1)]);
+}
+
+/** The rows that pruning left. */
+function keptPart(graph: GraphBuilder, values: Value, { keptRows }: RouterSpec): Value {
+  return keptRows === undefined ? values : graph.node('Gather', [values, graph.integers(keptRows)], { axis: 0 });
 }
 
 function routerScore(graph: GraphBuilder, logits: Value, score: RouterSpec['score']): Value {

@@ -26,7 +26,11 @@ export function sensitivityGraph(block: MoeBlockSpec): Uint8Array {
     k === k0 || block.router.sparseMixer !== undefined
       ? gatesAt(k)
       : graph.node('Pad', [gatesAt(k), graph.integers([0, 0, 0, k0 - k])], { mode: 'constant' });
-  const rows = Array.from({ length: k0 }, (_, at) => graph.node('Unsqueeze', [padded(at + 1), graph.integers([1])]));
+  const scaled = (gates: Value): Value =>
+    block.routedScale === undefined ? gates : graph.node('Mul', [gates, graph.float(block.routedScale)]);
+  const rows = Array.from({ length: k0 }, (_, at) =>
+    graph.node('Unsqueeze', [scaled(padded(at + 1)), graph.integers([1])]),
+  );
   const full = rows[k0 - 1]!;
   const routed = graph.node('MatMul', [full, outputs]);
   const total =

@@ -1,5 +1,5 @@
 import { TensorProto_DataType as DataType } from 'onnx-buf';
-import type { WeightSource } from '../families/specification';
+import type { BlockQuantizedWeight, WeightSource } from '../families/specification';
 import type { GraphBuilder, Value } from './graphBuilder';
 
 /** The 16 values of the MXFP4 (E2M1) code, sign in the top bit. OCP Microscaling Formats v1.0, §5.3.3. */
@@ -17,6 +17,8 @@ export function decodeWeight(graph: GraphBuilder, weight: WeightSource): Value {
       return decodeFp8Block(graph, weight);
     case 'mxfp4':
       return decodeMxfp4(graph, weight);
+    case 'block-quantized':
+      return decodeBlockQuantized(graph, weight);
   }
 }
 
@@ -26,7 +28,34 @@ export function weightShape(weight: WeightSource): readonly number[] {
     const [rows, blocks, bytes] = weight.blocks.shape as [number, number, number];
     return [rows, blocks * bytes * 2];
   }
-  return weight.entry.shape;
+  return weight.storage === 'block-quantized' ? [weight.rows, weight.columns] : weight.entry.shape;
+}
+
+/** Unpacks a byte into its codes by a table, then (code - zero point) · scale per group. */
+function decodeBlockQuantized(graph: GraphBuilder, weight: BlockQuantizedWeight): Value {
+  const { bits, rows, columns, group } = weight;
+  const perByte = 8 / bits;
+  const middle = weight.zeroPoints === undefined ? 2 ** (bits - 1) : 0;
+  const table = Array.from({ length: 256 * perByte }, (_, at) => {
+    const [byte, slot] = [Math.floor(at / perByte), at % perByte];
+    return ((byte >> (bits * slot)) & (2 ** bits - 1)) - middle;
+  });
+  const asIndex = (value: Value) => graph.node('Cast', [value], { to: DataType.INT32 });
+  const codes = graph.node('Gather', [graph.floats(table, [256, perByte]), asIndex(graph.stored(weight.codes))], {
+    axis: 0,
+  });
+  const groups = columns / group;
+  const values = graph.node('Reshape', [codes, graph.integers([rows, groups, group])]);
+  const perGroup = (value: Value) => graph.node('Reshape', [value, graph.integers([rows, groups, 1])]);
+  const centred =
+    weight.zeroPoints === undefined
+      ? values
+      : graph.node('Sub', [
+          values,
+          perGroup(graph.node('Cast', [graph.stored(weight.zeroPoints)], { to: DataType.FLOAT })),
+        ]);
+  const scaled = graph.node('Mul', [centred, perGroup(graph.weight(weight.scales))]);
+  return graph.node('Reshape', [scaled, graph.integers([rows, columns])]);
 }
 
 function decodeFp8Block(graph: GraphBuilder, weight: Extract<WeightSource, { storage: 'fp8-block' }>): Value {

@@ -11,8 +11,9 @@ import { scoreSequences } from '../measure/scoring';
 import { batchSequences } from '../measure/sequenceBatches';
 import { TunerError } from '../protocol/errors';
 import type { EvaluateParams, EvaluateResult } from '../protocol/evaluation';
-import { requestedActiveExperts, trainedActiveExperts } from './activeExperts';
+import { trainedActiveExperts } from './activeExperts';
 import { openModel } from './openModel';
+import { openPlannedModel } from './plannedModel';
 import { runtimeOptions, type EngineServices } from './services';
 
 /** Share of the work that the layers take; the rest is the head. */
@@ -37,8 +38,6 @@ export async function evaluate(
   }
   const model = await openModel(params.checkpoint);
   const trained = trainedActiveExperts(model);
-  const requested = (await requestedActiveExperts(model, params)) ?? trained;
-  const compare = requested.some((k, at) => k !== trained[at]);
   const spec = model.resolved.decoder();
   const tokenizer = await loadTokenizer(model.checkpoint);
 
@@ -56,10 +55,21 @@ export async function evaluate(
 
   const runtime = await runtimeOptions(services);
   const batches = batchSequences(sequences, attentionHeads(spec));
+  const planned = await openPlannedModel(model, params, job);
+  const { activeExperts: requested, changed: compare } = planned;
   const sessions = new LayerSessions(spec, runtime);
-  const variants = compare ? [trained, requested] : [trained];
+  const changed = planned.weightsChanged ? new LayerSessions(planned.decoder(spec), runtime) : undefined;
   try {
-    const walk = await walkLayers({ model: spec, sessions, runtime, batches, variants, job, progress: [0, walkShare] });
+    const walk = await walkLayers({
+      model: spec,
+      sessions,
+      runtime,
+      batches,
+      variants: compare ? [trained, requested] : [trained],
+      changed: changed === undefined ? undefined : new Map([[1, changed]]),
+      job,
+      progress: [0, walkShare],
+    });
     try {
       job.progress(walkShare, 'Scoring');
       const scores = await scoreSequences({ model: spec, runtime, batches, sequences, walk, compare, job });
@@ -102,6 +112,8 @@ export async function evaluate(
     }
   } finally {
     await sessions.dispose();
+    await changed?.dispose();
+    await planned.dispose();
   }
 }
 

@@ -7,9 +7,9 @@ import { allFinite, explainNonFinite } from '../measure/nonFinite';
 import { batchSequences, type SequenceBatch } from '../measure/sequenceBatches';
 import type { ModelSpec } from '../families/specification';
 import { floats, openSession, type RuntimeOptions } from '../runtime/session';
-import { requestedActiveExperts, trainedActiveExperts } from './activeExperts';
 import { attentionHeads } from './evaluate';
 import { openModel } from './openModel';
+import { openPlannedModel } from './plannedModel';
 import { runtimeOptions, type EngineServices } from './services';
 import { bytesOf, readTokenIds } from './tensorInput';
 
@@ -42,11 +42,13 @@ export async function forward(
   job: JobContext,
 ): Promise<ForwardResult> {
   const model = await openModel(params.checkpoint);
-  const spec = model.resolved.decoder();
-  const active = (await requestedActiveExperts(model, params)) ?? trainedActiveExperts(model);
-  const sequences = await readTokenIds(params.ids, spec.vocabularySize);
+  const original = model.resolved.decoder();
+  const sequences = await readTokenIds(params.ids, original.vocabularySize);
   const start = performance.now();
   const runtime = await runtimeOptions(services);
+  const planned = await openPlannedModel(model, params, job);
+  const active = planned.activeExperts;
+  const spec = planned.decoder(original);
   const batches = batchSequences(sequences, attentionHeads(spec));
   const time = sequences[0]!.length;
   const observed = new Map<string, Float32Array>();
@@ -88,6 +90,7 @@ export async function forward(
     }
   } finally {
     await sessions.dispose();
+    await planned.dispose();
   }
 }
 

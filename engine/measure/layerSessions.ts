@@ -12,7 +12,7 @@ export class LayerSessions {
   private readonly keepAll: boolean;
 
   constructor(
-    private readonly model: ModelSpec,
+    readonly model: ModelSpec,
     private readonly runtime: RuntimeOptions,
   ) {
     this.keepAll = specTensors(model).reduce((sum, entry) => sum + entry.byteLength, 0) <= keptBytes;

@@ -1,4 +1,4 @@
-import type { ModelSpec } from '../families/specification';
+import type { DecoderLayerSpec, ModelSpec } from '../families/specification';
 import { layerNames } from '../graph/decoderLayerGraph';
 import { floats, type RuntimeOptions } from '../runtime/session';
 import { embedBatches } from './embedding';
@@ -30,6 +30,8 @@ export interface LayerWalkOptions {
   readonly runtime: RuntimeOptions;
   readonly batches: readonly SequenceBatch[];
   readonly variants: readonly ActiveExperts[];
+  /** Sessions of the variants whose weights are not those of `model`, by variant; layers may share their specification. */
+  readonly changed?: ReadonlyMap<number, LayerSessions> | undefined;
   readonly job: JobContext;
   /** Called for every MoE block when given; costs copies of inputs and outputs. */
   readonly observe?: (observation: MoeObservation) => Promise<void>;
@@ -45,7 +47,8 @@ export interface LayerWalkResult {
 
 /**
  * Pushes all batches through the layers one after the other, for several variants at once. A variant shares the hidden
- * states of an earlier one as long as all its layers so far ran with the same k, so nothing is computed twice.
+ * states of an earlier one as long as all its layers so far were the same and ran with the same k, so nothing is computed
+ * twice.
  * @throws TunerError `cancelled`, `nonFiniteWeights`, `runtimeFailed`, `outOfMemory`
  */
 export async function walkLayers(options: LayerWalkOptions): Promise<LayerWalkResult> {
@@ -60,7 +63,8 @@ export async function walkLayers(options: LayerWalkOptions): Promise<LayerWalkRe
     for (const [index, layer] of model.layers.entries()) {
       const k = layer.feedForward.kind === 'moe' ? variants.map((variant) => variant[moeLayer]!) : [];
       moeLayer += layer.feedForward.kind === 'moe' ? 1 : 0;
-      const next = variants.map((_, variant) => firstLike(variant, sources, k));
+      const layers = variants.map((_, variant) => options.changed?.get(variant)?.model.layers[index] ?? layer);
+      const next = variants.map((_, variant) => firstLike(variant, sources, k, layers));
       for (const [at, batch] of batches.entries()) {
         const done = (index * batches.length + at) / (model.layers.length * batches.length);
         job.progress(from + (to - from) * done, `Layer ${index + 1} of ${model.layers.length}`);
@@ -68,18 +72,19 @@ export async function walkLayers(options: LayerWalkOptions): Promise<LayerWalkRe
         for (const variant of new Set(next)) {
           const hidden = await store.read(key(sources[variant]!, at));
           const result = await step(job, `layer ${index}`, layerDeadlineSeconds, async () => {
-            const session = await sessions.layer(index);
+            const own = layers[variant] === layer ? sessions : options.changed!.get(variant)!;
+            const session = await own.layer(index);
             const wanted = [
               layerNames.next as string,
               ...(options.observe !== undefined && k.length > 0 ? [layerNames.moeInput, layerNames.moeOutput] : []),
             ];
             const shape = [batch.count, batch.time, model.hiddenSize];
-            const feeds = inputs.feeds(layer, batch.time, k[variant]);
+            const feeds = inputs.feeds(layers[variant]!, batch.time, k[variant]);
             return session.run({ ...feeds, [layerNames.hidden]: { type: 'float32', data: hidden, shape } }, wanted);
           });
           const values = floats(result, layerNames.next);
           if (!allFinite(values)) {
-            await explainNonFinite(layer, index);
+            await explainNonFinite(layers[variant], index);
           }
           outputs.set(variant, values);
           if (options.observe !== undefined && k.length > 0) {
@@ -108,10 +113,15 @@ function key(variant: number, batch: number): string {
   return `${variant}-${batch}`;
 }
 
-/** The first variant that had the same hidden states before and runs this layer with the same k. */
-function firstLike(variant: number, sources: readonly number[], k: readonly number[]): number {
+/** The first variant that had the same hidden states before and runs the same layer with the same k. */
+function firstLike(
+  variant: number,
+  sources: readonly number[],
+  k: readonly number[],
+  layers: readonly DecoderLayerSpec[],
+): number {
   for (let earlier = 0; earlier < variant; earlier += 1) {
-    if (sources[earlier] === sources[variant] && k[earlier] === k[variant]) {
+    if (sources[earlier] === sources[variant] && k[earlier] === k[variant] && layers[earlier] === layers[variant]) {
       return earlier;
     }
   }

@@ -34,6 +34,75 @@ export const planBudgetSchema = z
   })
   .strict();
 
+const perLayerExperts = z.array(z.array(z.number().int().min(0)).min(1)).min(1);
+
+/** What was measured before a section was decided, so that a reader can judge and repeat it. */
+const evidence = {
+  calibrationTokens: z.number().int().optional().describe('Tokens of text the statistics were collected on.'),
+  statistics: z.string().optional().describe('SHA-256 of the statistics file the decision was made from.'),
+  seed: z.number().int().describe('Seed of the run.'),
+};
+
+/** Which experts stay. Ids are those of the original checkpoint. */
+export const planPruneSchema = z
+  .object({
+    method: z.string().describe('Method that ranked the experts, for example "reap".'),
+    ratio: z.number().min(0).max(1).optional().describe('Share of experts that was asked to go.'),
+    keep: perLayerExperts.describe('Experts that stay, ascending, one list per MoE layer in order.'),
+    correction: z
+      .array(z.number().positive())
+      .optional()
+      .describe('Factor on the routed output per MoE layer, for routers that do not renormalise their gates.'),
+    ...evidence,
+  })
+  .strict();
+
+/** Which experts become one. Ids are those of the original checkpoint; the first of a group keeps its router row. */
+export const planMergeSchema = z
+  .object({
+    method: z.string().describe('Method that grouped the experts, for example "hc-smoe".'),
+    ratio: z.number().min(0).max(1).optional().describe('Share of experts that was asked to go.'),
+    groups: z
+      .array(perLayerExperts)
+      .min(1)
+      .describe('Groups of experts per MoE layer; every expert that is not pruned is in exactly one group.'),
+    weights: z
+      .array(z.array(z.array(z.number()).min(1)).min(1))
+      .optional()
+      .describe('Weight of every member in its group, parallel to groups; equal weights where absent.'),
+    options: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).optional(),
+    ...evidence,
+  })
+  .strict();
+
+const bits = z.number().min(1).max(16);
+
+/** Bits of one projection: one number, or one per remaining expert in order. */
+const projectionBits = z.union([bits, z.array(bits).min(1)]);
+
+/** How the weights of the routed experts are rounded. */
+export const planQuantizeSchema = z
+  .object({
+    method: z.string().describe('Quantizer, for example "rtn" or "gptq".'),
+    group: z.number().int().positive().describe('Consecutive input weights that share a scale.'),
+    symmetric: z.boolean().describe('Whether codes are centred on zero (no zero points).'),
+    scope: z.enum(['experts', 'all']).describe('Routed experts only, or attention and dense layers too.'),
+    layers: z
+      .array(
+        z.union([
+          bits,
+          z.object({ gate: projectionBits, up: projectionBits, down: projectionBits }).partial().strict(),
+        ]),
+      )
+      .min(1)
+      .describe('Bits per MoE layer in order: one number, or bits by projection; 16 leaves the weights as they are.'),
+    others: bits.optional().describe('Bits of the linear layers outside the routed experts, with scope "all".'),
+    effectiveBits: z.number().optional().describe('Bits per quantized weight with scales and zero points.'),
+    options: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).optional(),
+    ...evidence,
+  })
+  .strict();
+
 /** A plan file (`*.moeplan.json`): the decisions a person takes about one checkpoint. */
 export const planSchema = z
   .object({
@@ -46,10 +115,16 @@ export const planSchema = z
       .optional()
       .describe('Active experts per token, one number per MoE layer in order.'),
     budget: planBudgetSchema.optional().describe('How activeExperts was chosen.'),
+    prune: planPruneSchema.optional().describe('Experts that go; applied first.'),
+    merge: planMergeSchema.optional().describe('Experts that become one; applied after pruning.'),
+    quantize: planQuantizeSchema.optional().describe('Bits of the weights; applied after merging.'),
     notes: z.string().optional().describe('Free text for people.'),
   })
   .strict();
 
 export type PlanSource = z.infer<typeof planSourceSchema>;
 export type PlanBudget = z.infer<typeof planBudgetSchema>;
+export type PlanPrune = z.infer<typeof planPruneSchema>;
+export type PlanMerge = z.infer<typeof planMergeSchema>;
+export type PlanQuantize = z.infer<typeof planQuantizeSchema>;
 export type Plan = z.infer<typeof planSchema>;

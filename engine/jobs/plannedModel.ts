@@ -1,0 +1,76 @@
+import type { ModelSpec, MoeBlockSpec } from '../families/specification';
+import type { JobContext } from '../measure/jobContext';
+import type { ActiveExperts } from '../measure/layerWalk';
+import { TunerError } from '../protocol/errors';
+import type { Plan } from '../protocol/plan';
+import { ScratchWeights } from '../transform/scratchWeights';
+import { changesWeights, transformBlocks, withBlocks } from '../transform/transformModel';
+import { assertActiveExperts, requestedActiveExperts, trainedActiveExperts } from './activeExperts';
+import { planTarget, type OpenModel } from './openModel';
+import { assertPlanFits, readPlan } from './planFile';
+
+/** A model as a plan, or other active experts, would make it. Dispose it: computed weights lie in temporary files. */
+export interface PlannedModel {
+  /** MoE blocks in layer order; those of the checkpoint where the plan changes no weights. */
+  readonly blocks: readonly MoeBlockSpec[];
+  /** Active experts per MoE layer. */
+  readonly activeExperts: ActiveExperts;
+  /** Whether the blocks are not those of the checkpoint. */
+  readonly weightsChanged: boolean;
+  /** Whether anything differs from the checkpoint as it was trained. */
+  readonly changed: boolean;
+  /** The changed decoder, given that of the checkpoint; layers that nothing changes keep their identity. */
+  decoder(original: ModelSpec): ModelSpec;
+  dispose(): Promise<void>;
+}
+
+/**
+ * Applies a plan file, one number, or a list of active experts to an open model; without any of them the model itself.
+ * @throws TunerError `usage`, `malformedPlan`, `planForAnotherCheckpoint`, `unsupportedFeature`, `writeFailed`, `cancelled`
+ */
+export async function openPlannedModel(
+  model: OpenModel,
+  request: { readonly plan?: string | undefined; readonly activeExperts?: number | readonly number[] | undefined },
+  job: JobContext,
+): Promise<PlannedModel> {
+  const plan = request.plan === undefined ? undefined : await readPlan(request.plan);
+  if (plan === undefined || !changesWeights(plan)) {
+    const trained = trainedActiveExperts(model);
+    const activeExperts = (await requestedActiveExperts(model, request)) ?? trained;
+    return {
+      blocks: model.resolved.blocks,
+      activeExperts,
+      weightsChanged: false,
+      changed: activeExperts.some((k, at) => k !== trained[at]),
+      decoder: (original) => original,
+      dispose: () => Promise.resolve(),
+    };
+  }
+  if (request.activeExperts !== undefined) {
+    throw new TunerError('usage', 'Give a plan or active experts, not both.');
+  }
+  return transformed(model, plan, request.plan!, job);
+}
+
+async function transformed(model: OpenModel, plan: Plan, planFile: string, job: JobContext): Promise<PlannedModel> {
+  assertPlanFits(plan, planTarget(model), planFile);
+  const scratch = new ScratchWeights();
+  try {
+    const blocks = await transformBlocks(model.resolved.blocks, plan, { scratch, job, planFile });
+    plan.activeExperts?.forEach((k, at) => {
+      assertActiveExperts(blocks[at]!, k, { code: 'malformedPlan', file: planFile, place: `activeExperts[${at}]` });
+    });
+    const activeExperts = plan.activeExperts ?? blocks.map((block) => block.activeExperts);
+    return {
+      blocks,
+      activeExperts,
+      weightsChanged: true,
+      changed: true,
+      decoder: (original) => withBlocks(original, blocks),
+      dispose: () => scratch.dispose(),
+    };
+  } catch (error) {
+    await scratch.dispose();
+    throw error;
+  }
+}

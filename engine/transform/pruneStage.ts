@@ -1,0 +1,89 @@
+import type { MoeBlockSpec } from '../families/specification';
+import { TunerError } from '../protocol/errors';
+import type { Plan } from '../protocol/plan';
+import type { TransformStage } from './stage';
+
+/**
+ * Pruning as a change of the specification alone: fewer experts, and the router rows, biases and selection biases that belong to
+ * them. No weight is copied.
+ */
+export const pruneStage: TransformStage = {
+  section: 'prune',
+  check(blocks, plan, planFile) {
+    const prune = plan.prune!;
+    assertLayers('prune.keep', prune.keep.length, blocks.length, planFile);
+    if (prune.correction !== undefined) {
+      assertLayers('prune.correction', prune.correction.length, blocks.length, planFile);
+    }
+    prune.keep.forEach((keep, at) => {
+      assertKept(blocks[at]!, keep, `prune.keep[${at}]`, planFile);
+    });
+  },
+  apply(block, _, position, plan) {
+    const keep = plan.prune!.keep[position]!;
+    const scale = plan.prune!.correction?.[position];
+    const pruned = keep.length === block.experts.length ? block : withExperts(block, keep);
+    return Promise.resolve(
+      scale === undefined || scale === 1 ? pruned : { ...pruned, routedScale: (pruned.routedScale ?? 1) * scale },
+    );
+  },
+};
+
+/** A block with some of its experts, given by their positions in it, and their rows of the router. */
+export function withExperts(block: MoeBlockSpec, positions: readonly number[]): MoeBlockSpec {
+  const rows = block.router.keptRows;
+  return {
+    ...block,
+    experts: positions.map((position) => block.experts[position]!),
+    activeExperts: Math.min(block.activeExperts, positions.length),
+    router: { ...block.router, keptRows: positions.map((position) => rows?.[position] ?? position) },
+  };
+}
+
+/** @throws TunerError `malformedPlan` where a list does not have one entry per MoE layer */
+export function assertLayers(place: string, found: number, layers: number, file: string): void {
+  if (found !== layers) {
+    throw new TunerError('malformedPlan', `The plan lists ${found} layers, the checkpoint has ${layers} MoE layers.`, {
+      file,
+      place,
+      wayOut: `Give one entry per MoE layer in order: ${layers}.`,
+    });
+  }
+}
+
+/**
+ * Experts that stay must exist, ascend, and fill the groups of the router evenly, because routers cut their scores into groups of
+ * equal size.
+ */
+function assertKept(block: MoeBlockSpec, keep: readonly number[], place: string, file: string): void {
+  const wrong = keep.findIndex((expert, at) => expert >= block.experts.length || (at > 0 && keep[at - 1]! >= expert));
+  if (wrong !== -1) {
+    throw new TunerError('malformedPlan', `Decoder layer ${block.layer} cannot keep expert ${keep[wrong]} there.`, {
+      file,
+      place: `${place}[${wrong}]`,
+      wayOut: `List experts from 0 to ${block.experts.length - 1} in ascending order, each once.`,
+    });
+  }
+  const { groups } = block.router;
+  if (groups === undefined) {
+    return;
+  }
+  const size = block.experts.length / groups.count;
+  const counts = Array.from(
+    { length: groups.count },
+    (_, group) => keep.filter((expert) => Math.floor(expert / size) === group).length,
+  );
+  const least = groups.score === 'top2-sum' ? 2 : 1;
+  if (counts.some((count) => count !== counts[0] || count < least)) {
+    throw new TunerError(
+      'malformedPlan',
+      `The router of decoder layer ${block.layer} chooses among ${groups.count} groups of equal size; the plan keeps ${counts.join(', ')} experts in them.`,
+      { file, place, wayOut: `Keep the same number in every group, at least ${least}.` },
+    );
+  }
+}
+
+/** Experts that stay per MoE layer, in ids of the checkpoint; all of them where the plan prunes nothing. */
+export function keptExperts(plan: Plan, blocks: readonly MoeBlockSpec[]): readonly (readonly number[])[] {
+  return plan.prune?.keep ?? blocks.map(({ experts }) => experts.map((_, expert) => expert));
+}
