@@ -9,6 +9,7 @@ import { history } from './history';
 import { inspect } from './inspect';
 import { profile } from './profile';
 import type { EngineServices } from './services';
+import { solveBudgets } from './solveBudgets';
 
 /** Requests that a job answers; the handshake is the server's own. */
 export type JobName = Exclude<keyof EngineRequests, 'initialize'>;
@@ -29,6 +30,7 @@ export const jobTable: { readonly [Name in JobName]: JobRecord<Name> } = {
   inspect: { exclusive: false, run: ({ checkpoint }) => inspect(checkpoint) },
   profile: { exclusive: true, run: profile },
   budget: { exclusive: true, run: budget },
+  solveBudgets: { exclusive: false, run: (params) => solveBudgets(params) },
   evaluate: { exclusive: true, run: evaluate },
   apply: { exclusive: true, run: (params, _, job) => apply(params, job) },
   exportTargets: { exclusive: false, run: (params) => listTargets(params) },

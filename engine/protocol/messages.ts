@@ -6,6 +6,7 @@ import { doctorResultSchema } from './doctor';
 import { evaluateParamsSchema, evaluateResultSchema } from './evaluation';
 import { profileParamsSchema, profileResultSchema } from './sensitivity';
 import { engineSettingsSchema } from './settings';
+import { solveBudgetsParamsSchema, solveBudgetsResultSchema } from './solveBudgets';
 
 /** Version of this protocol; client and engine must agree exactly. */
 export const protocolVersion = 1;
@@ -61,6 +62,13 @@ export const evaluateRequest = {
   result: evaluateResultSchema,
 } satisfies RequestType<z.ZodType, z.ZodType>;
 
+/** The exact front of a known table under other bounds; nothing is measured. */
+export const solveBudgetsRequest = {
+  method: 'solveBudgets',
+  params: solveBudgetsParamsSchema,
+  result: solveBudgetsResultSchema,
+} satisfies RequestType<z.ZodType, z.ZodType>;
+
 /** Writes what a plan decides for one runtime. */
 export const applyRequest = {
   method: 'apply',
@@ -103,6 +111,7 @@ export const engineRequests = {
   inspect: inspectRequest,
   profile: profileRequest,
   budget: budgetRequest,
+  solveBudgets: solveBudgetsRequest,
   evaluate: evaluateRequest,
   apply: applyRequest,
   exportTargets: exportTargetsRequest,

@@ -115,6 +115,10 @@ export const planSchema = z
       .optional()
       .describe('Active experts per token, one number per MoE layer in order.'),
     budget: planBudgetSchema.optional().describe('How activeExperts was chosen.'),
+    locked: z
+      .array(z.number().int().min(0))
+      .optional()
+      .describe('Decoder layers whose active experts stay as they are when budgets are chosen anew.'),
     prune: planPruneSchema.optional().describe('Experts that go; applied first.'),
     merge: planMergeSchema.optional().describe('Experts that become one; applied after pruning.'),
     quantize: planQuantizeSchema.optional().describe('Bits of the weights; applied after merging.'),
