@@ -19,6 +19,7 @@ import { ConfigHoverProvider } from './config/configHoverProvider';
 import { ConfigLensProvider } from './config/configLensProvider';
 import { InspectOnDemand } from './config/inspectOnDemand';
 import { createEngine } from './createEngine';
+import { PlanEditorProvider } from './plan/planEditorProvider';
 import { PlanFeatures } from './plan/planFeatures';
 import { testApi, type TestApi } from './testApi';
 import { CheckpointTree } from './views/checkpointTree';
@@ -56,6 +57,15 @@ export function activate(context: vscode.ExtensionContext): TestApi | undefined 
     new DashboardViews(context.extensionUri, dashboardBackend(services), (visible) =>
       inspector.viewChanged('dashboard', visible),
     ),
+  );
+  own(
+    new PlanEditorProvider(context.extensionUri, {
+      store,
+      engine,
+      job: () => jobs.current,
+      onDidChangeJob: (listener) => jobs.onDidChange(listener),
+      log,
+    }),
   );
   own(new StatusItem(engine, provider, jobs));
   context.subscriptions.push(

@@ -16,11 +16,18 @@ export interface PlanAndCheckpoint {
   readonly checkpoint: ReadyCheckpoint;
 }
 
-async function pickFile(argument: unknown): Promise<vscode.Uri | undefined> {
+/** The file that is being edited, as text or in a visual editor. */
+function activeFile(): vscode.Uri | undefined {
+  const input = vscode.window.tabGroups.activeTabGroup.activeTab?.input;
+  return input instanceof vscode.TabInputCustom ? input.uri : vscode.window.activeTextEditor?.document.uri;
+}
+
+/** A plan file: named by the argument, else the one being edited, else the one the person chooses. */
+export async function pickPlanFile(argument: unknown): Promise<vscode.Uri | undefined> {
   if (argument instanceof vscode.Uri) {
     return argument;
   }
-  const active = vscode.window.activeTextEditor?.document.uri;
+  const active = activeFile();
   if (active !== undefined && isPlanFile(active)) {
     return active;
   }
@@ -39,7 +46,7 @@ async function pickFile(argument: unknown): Promise<vscode.Uri | undefined> {
  * where the person gave up or the workspace is not trusted.
  */
 export async function pickPlan(services: Services, argument: unknown): Promise<PlanAndCheckpoint | undefined> {
-  const plan = await pickFile(argument);
+  const plan = await pickPlanFile(argument);
   if (plan === undefined) {
     return undefined;
   }

@@ -6,6 +6,7 @@ import { applyPlan } from './applyPlan';
 import { evaluateCheckpoint, evaluatePlan } from './evaluate';
 import { clearCache, copyDiagnostics, restartEngine, showDoctor } from './engineReports';
 import { findBudgets } from './findBudgets';
+import { openPlanAsText, openPlanEditor } from './openPlan';
 import { openSample, type SampleTarget } from './openSample';
 import { profileSensitivity } from './profile';
 import { isCheckpointNode } from '../views/checkpointNodes';
@@ -62,6 +63,8 @@ function handlers(services: Services, dashboard: DashboardPlaces): Record<Comman
     'moeTuner.evaluate': (argument, options) => evaluateCheckpoint(services, argument, optionsOf(options)),
     'moeTuner.evaluatePlan': (argument, options) => evaluatePlan(services, argument, optionsOf(options)),
     'moeTuner.applyPlan': (argument, options) => applyPlan(services, argument, optionsOf(options)),
+    'moeTuner.openPlanEditor': (argument) => openPlanEditor(argument),
+    'moeTuner.openPlanAsText': (argument) => openPlanAsText(argument),
     'moeTuner.openSample': (target) => openSample(services, target as SampleTarget | undefined),
     'moeTuner.openDashboard': (argument) => {
       select(argument);

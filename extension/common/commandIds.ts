@@ -5,6 +5,8 @@ export const commands = {
   'moeTuner.evaluate': { internal: false },
   'moeTuner.evaluatePlan': { internal: false },
   'moeTuner.applyPlan': { internal: false },
+  'moeTuner.openPlanEditor': { internal: false },
+  'moeTuner.openPlanAsText': { internal: false },
   'moeTuner.openSample': { internal: false },
   'moeTuner.openDashboard': { internal: false },
   'moeTuner.openDashboardInEditor': { internal: false },

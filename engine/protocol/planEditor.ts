@@ -1,0 +1,165 @@
+import * as z from 'zod';
+import { frontPointSchema } from './budget';
+import { engineStates } from './dashboard';
+import { evaluateResultSchema } from './evaluation';
+import { planSchema } from './plan';
+
+/**
+ * Messages between the plan editor's page and the extension. Those to the page are complete pictures of one topic each, so that the
+ * large ones (measurements, front) travel only when they change; of each topic the latest wins.
+ */
+
+/** Tables of predicted losses that the editor can draw and solve, most trustworthy first. */
+export const lossTableNames = ['budget', 'relative-squared', 'lexi'] as const;
+
+/** The document: what the plan says, and what became of the page's own edits. */
+export const planDocumentSchema = z.object({
+  kind: z.literal('document'),
+  fileName: z.string(),
+  /** Number of the last edit of this page that is in the document or was refused; 0 before the first. */
+  applied: z.number().int().min(0),
+  writable: z.boolean(),
+  /** The file has other content than the unsaved document was made from. */
+  changedOnDisk: z.boolean(),
+  /** The plan, or the last readable one where the text has a problem. */
+  plan: planSchema.optional(),
+  problem: z.object({ message: z.string(), line: z.number().int().positive() }).optional(),
+});
+
+/** How the plan and the checkpoints of the workspace go together. */
+export const planCheckpointStates = ['none', 'untrusted', 'reading', 'failed', 'other', 'ready'] as const;
+
+/** One MoE layer as its headers describe it. */
+export const editedLayerSchema = z.object({
+  /** Index of the decoder layer. */
+  index: z.number().int().min(0),
+  experts: z.number().int().positive(),
+  /** Active experts per token as trained. */
+  trained: z.number().int().positive(),
+  /** Bytes of one routed expert as stored. */
+  expertBytes: z.number(),
+});
+
+/** Predicted loss of every layer by its number of active experts. */
+export const lossTableSchema = z.object({
+  name: z.enum(lossTableNames),
+  /** Objective whose losses these are. */
+  objective: z.string(),
+  /** By MoE layer in order and k-1. */
+  rows: z.array(z.array(z.number())),
+  /** Tokens per layer or of calibration text behind the numbers, where known. */
+  tokens: z.number().int().optional(),
+  /** What the tokens were. */
+  input: z.string().optional(),
+  /** Measured on other weights than the checkpoint has now. */
+  stale: z.boolean(),
+});
+
+/** What is known about the checkpoint of the plan. */
+export const planMeasurementsSchema = z.object({
+  kind: z.literal('measurements'),
+  state: z.enum(planCheckpointStates),
+  /** Name of the checkpoint that was found. */
+  checkpoint: z.string().optional(),
+  /** Why it could not be read. */
+  reason: z.string().optional(),
+  layers: z.array(editedLayerSchema),
+  hiddenSize: z.number().int().optional(),
+  expertIntermediateSize: z.number().int().optional(),
+  tables: z.array(lossTableSchema),
+  /** The allocation that the run which wrote the plan chose, where it is known. */
+  solved: z.array(z.number().int()).optional(),
+  /** Evaluations of this plan file, oldest first. */
+  evaluations: z.array(evaluateResultSchema.extend({ stale: z.boolean() })),
+  canEvaluate: z.boolean(),
+});
+
+/** Best allocations of every total, for one table and one set of locked layers. */
+export const planFrontSchema = z.object({
+  kind: z.literal('front'),
+  table: z.enum(lossTableNames).optional(),
+  locked: z.array(z.object({ position: z.number().int().min(0), active: z.number().int().positive() })),
+  points: z.array(frontPointSchema),
+  /** Why there is none. */
+  reason: z.string().optional(),
+});
+
+/** What runs right now. */
+export const planStatusSchema = z.object({
+  kind: z.literal('status'),
+  engine: z.object({ state: z.enum(engineStates), message: z.string().optional() }),
+  job: z
+    .object({ title: z.string(), message: z.string(), fraction: z.number(), stopping: z.boolean().optional() })
+    .optional(),
+});
+
+/** Everything the page can receive. */
+export const planEditorUpdateSchema = z.discriminatedUnion('kind', [
+  planDocumentSchema,
+  planMeasurementsSchema,
+  planFrontSchema,
+  planStatusSchema,
+]);
+
+/** Actions the page can ask for; each is a command as well. */
+export const planEditorActions = [
+  'profile',
+  'findBudgets',
+  'evaluatePlan',
+  'applyPlan',
+  'cancel',
+  'openDashboard',
+  'compareWithSaved',
+  'revert',
+  'showLog',
+] as const;
+
+const editNumber = z.number().int().positive().describe('Counts the edits of one life of the page from 1.');
+const position = z.number().int().min(0).describe('MoE layer, counted from 0.');
+
+/** Messages from the page to the extension. Edits say absolute values, so that one may follow another before it is answered. */
+export const planEditorMessageSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('ready'), version: z.number() }),
+  z.object({
+    kind: z.literal('setBudgets'),
+    edit: editNumber,
+    changes: z.array(z.object({ position, active: z.number().int().min(1) })).min(1),
+    /** Set when all numbers together are one point of the front of a table. */
+    solved: z
+      .object({ table: z.enum(lossTableNames), predicted: z.number().nullable(), total: z.number().int() })
+      .optional(),
+  }),
+  z.object({
+    kind: z.literal('setLocked'),
+    edit: editNumber,
+    /** Decoder layers that are locked from now on; all others are not. */
+    locked: z.array(z.number().int().min(0)),
+  }),
+  z.object({
+    kind: z.literal('setKept'),
+    edit: editNumber,
+    /** Experts that stay, ascending. */
+    changes: z.array(z.object({ position, keep: z.array(z.number().int().min(0)).min(1) })).min(1),
+  }),
+  z.object({
+    kind: z.literal('setBits'),
+    edit: editNumber,
+    changes: z
+      .array(z.object({ position, projection: z.enum(['gate', 'up', 'down']).optional(), bits: z.number() }))
+      .min(1),
+  }),
+  z.object({ kind: z.literal('useTable'), table: z.enum(lossTableNames) }),
+  z.object({ kind: z.literal('action'), action: z.enum(planEditorActions) }),
+  z.object({ kind: z.literal('openText'), line: z.number().int().positive().optional() }),
+]);
+
+export type LossTableName = (typeof lossTableNames)[number];
+export type PlanDocument = z.infer<typeof planDocumentSchema>;
+export type EditedLayer = z.infer<typeof editedLayerSchema>;
+export type LossTable = z.infer<typeof lossTableSchema>;
+export type PlanMeasurements = z.infer<typeof planMeasurementsSchema>;
+export type PlanFront = z.infer<typeof planFrontSchema>;
+export type PlanStatus = z.infer<typeof planStatusSchema>;
+export type PlanEditorUpdate = z.infer<typeof planEditorUpdateSchema>;
+export type PlanEditorAction = (typeof planEditorActions)[number];
+export type PlanEditorMessage = z.infer<typeof planEditorMessageSchema>;

@@ -1,0 +1,243 @@
+import * as vscode from 'vscode';
+import { protocolVersion } from '../../engine/protocol/messages';
+import type { Plan } from '../../engine/protocol/plan';
+import {
+  planEditorMessageSchema,
+  planEditorUpdateSchema,
+  type LossTableName,
+  type PlanDocument,
+  type PlanEditorMessage,
+  type PlanEditorUpdate,
+  type PlanMeasurements,
+  type PlanStatus,
+} from '../../engine/protocol/planEditor';
+import type { RunningJob } from '../commands/jobRunner';
+import { debounce } from '../common/debounce';
+import { localize } from '../common/localize';
+import type { Log } from '../common/log';
+import { disposeAll, type Subscription } from '../common/subscription';
+import type { CheckpointStore } from '../config/checkpointStore';
+import { fileName } from '../config/resultText';
+import type { EngineSupervisor } from '../engine/supervisor';
+import { matchPlan, type PlanMatch } from './planCheckpoint';
+import { planAfter, RefusedEdit } from './planChanges';
+import { readPlanDocument } from './planDocumentText';
+import { smallestReplacement } from './planEdits';
+import { runPlanAction } from './planEditorActions';
+import { FrontSolver, frontProblem } from './planFront';
+import { planMeasurements } from './planMeasurementsMessage';
+import { SavedFileWatch } from './savedFileWatch';
+
+/** What a plan editor works with. */
+export interface PlanEditorBackend {
+  readonly store: CheckpointStore;
+  readonly engine: Pick<EngineSupervisor, 'request' | 'status' | 'onDidChangeStatus'>;
+  readonly job: () => RunningJob | undefined;
+  readonly onDidChangeJob: (listener: () => void) => Subscription;
+  readonly log: Log;
+}
+
+/** Results of jobs come in bursts; the document itself is shown without delay. */
+const settleMilliseconds = 40;
+
+type EditMessage = Extract<PlanEditorMessage, { readonly edit: number }>;
+
+/** One page on one plan document: pictures of the document out, edits of its text in. */
+export class PlanEditorSession implements vscode.Disposable {
+  private ready = false;
+  private applied = 0;
+  private plan: Plan | undefined;
+  private table: LossTableName | undefined;
+  private edits: Promise<void> = Promise.resolve();
+  private readonly sent = new Map<PlanEditorUpdate['kind'], string>();
+  private readonly front: FrontSolver;
+  private readonly saved: SavedFileWatch;
+  private readonly postSoon = debounce(() => this.postAll(), settleMilliseconds);
+  private readonly subscriptions: readonly Subscription[];
+
+  constructor(
+    private readonly document: vscode.TextDocument,
+    private readonly webview: vscode.Webview,
+    private readonly backend: PlanEditorBackend,
+  ) {
+    const { engine, store } = backend;
+    this.front = new FrontSolver(
+      (layers) => engine.request('solveBudgets', { layers: layers.map((layer) => ({ ...layer })) }),
+      (front) => this.post(front),
+    );
+    this.saved = new SavedFileWatch(document, () => this.postAll());
+    this.subscriptions = [
+      this.saved,
+      this.postSoon,
+      webview.onDidReceiveMessage((message: unknown) => void this.receive(message)),
+      vscode.workspace.onDidChangeTextDocument((event) => {
+        if (event.document === document) {
+          this.postAll();
+        }
+      }),
+      store.onDidChange(() => this.postSoon()),
+      backend.onDidChangeJob(() => this.postSoon()),
+      engine.onDidChangeStatus(() => this.postSoon()),
+      vscode.workspace.onDidGrantWorkspaceTrust(() => this.postSoon()),
+    ];
+  }
+
+  dispose(): void {
+    disposeAll(this.subscriptions);
+  }
+
+  private match(plan: Plan | undefined): PlanMatch | undefined {
+    const { uri } = this.document;
+    return uri.scheme === 'file' ? matchPlan(plan, uri.fsPath, this.backend.store.all()) : undefined;
+  }
+
+  private measurements(): PlanMeasurements {
+    const file = this.document.uri.fsPath;
+    return planMeasurements(this.plan, file, this.match(this.plan), vscode.workspace.isTrusted);
+  }
+
+  private documentMessage(): PlanDocument {
+    const { plan, problem } = readPlanDocument(this.document.getText());
+    this.plan = plan ?? this.plan;
+    return {
+      kind: 'document',
+      fileName: fileName(this.document.uri.path),
+      applied: this.applied,
+      writable: vscode.workspace.fs.isWritableFileSystem(this.document.uri.scheme) !== false,
+      changedOnDisk: this.saved.differs,
+      ...(this.plan === undefined ? {} : { plan: this.plan }),
+      ...(problem === undefined ? {} : { problem }),
+    };
+  }
+
+  private statusMessage(): PlanStatus {
+    const { state, message } = this.backend.engine.status;
+    const job = this.backend.job();
+    return {
+      kind: 'status',
+      engine: { state, ...(message === undefined ? {} : { message }) },
+      ...(job === undefined
+        ? {}
+        : {
+            job: {
+              title: job.title,
+              message: job.message,
+              fraction: job.fraction,
+              ...(job.stopping === undefined ? {} : { stopping: job.stopping }),
+            },
+          }),
+    };
+  }
+
+  /** Shows everything that differs from what was sent last. */
+  private postAll(): void {
+    // A page that is still loading asks with `ready`; what is posted to it before is lost.
+    if (!this.ready) {
+      return;
+    }
+    this.post(this.documentMessage());
+    const measurements = this.measurements();
+    this.post(measurements);
+    this.post(this.statusMessage());
+    const trusted = vscode.workspace.isTrusted;
+    void this.front.show(trusted ? frontProblem(this.plan, measurements, this.table) : undefined);
+  }
+
+  private post(update: PlanEditorUpdate): void {
+    const text = JSON.stringify(update);
+    if (!this.ready || this.sent.get(update.kind) === text) {
+      return;
+    }
+    const parsed = planEditorUpdateSchema.safeParse(update);
+    if (!parsed.success) {
+      this.backend.log.error(`The ${update.kind} for the plan editor is malformed: ${parsed.error.message}`);
+      return;
+    }
+    this.sent.set(update.kind, text);
+    void this.webview.postMessage(parsed.data);
+  }
+
+  private async receive(message: unknown): Promise<void> {
+    const parsed = planEditorMessageSchema.safeParse(message);
+    if (!parsed.success) {
+      this.backend.log.warn(`Malformed message from the plan editor: ${parsed.error.message}`);
+      return;
+    }
+    try {
+      await this.handle(parsed.data);
+    } catch (error) {
+      this.backend.log.error(`Plan editor ${parsed.data.kind}: ${String(error)}`);
+    }
+  }
+
+  private async handle(message: PlanEditorMessage): Promise<void> {
+    switch (message.kind) {
+      case 'ready':
+        if (message.version !== protocolVersion) {
+          this.backend.log.error(`The plan editor's page has protocol ${message.version}, not ${protocolVersion}.`);
+          return;
+        }
+        // A page that was loaded again knows nothing and counts its edits from 1.
+        this.ready = true;
+        this.applied = 0;
+        this.sent.clear();
+        this.postAll();
+        this.post(this.front.current);
+        return;
+      case 'useTable':
+        this.table = message.table;
+        this.postAll();
+        return;
+      case 'openText':
+        await this.openText(message.line);
+        return;
+      case 'action':
+        await runPlanAction(message.action, this.document, this.match(this.plan)?.checkpoint.folder);
+        return;
+      case 'setBudgets':
+      case 'setLocked':
+      case 'setKept':
+      case 'setBits':
+        // One after the other: each is made on the text that the one before left.
+        this.edits = this.edits.then(() => this.edit(message));
+        await this.edits;
+    }
+  }
+
+  /** One gesture, one replacement, one step of undo. */
+  private async edit(message: EditMessage): Promise<void> {
+    try {
+      const text = this.document.getText();
+      const { plan } = readPlanDocument(text);
+      if (plan === undefined) {
+        throw new RefusedEdit(localize('The plan cannot be read just now.'));
+      }
+      const replacement = smallestReplacement(text, planAfter(text, message, plan, this.measurements()));
+      if (replacement !== undefined) {
+        const { offset, length } = replacement;
+        const range = new vscode.Range(this.document.positionAt(offset), this.document.positionAt(offset + length));
+        const edit = new vscode.WorkspaceEdit();
+        edit.replace(this.document.uri, range, replacement.text);
+        // Set first: the document changes, and is shown, before the edit is answered.
+        this.applied = message.edit;
+        if (!(await vscode.workspace.applyEdit(edit))) {
+          throw new RefusedEdit(localize('The plan could not be changed: another edit came first.'));
+        }
+      }
+    } catch (error) {
+      if (!(error instanceof RefusedEdit)) {
+        throw error;
+      }
+      void vscode.window.showWarningMessage(error.message);
+    } finally {
+      this.applied = message.edit;
+      this.postAll();
+    }
+  }
+
+  private async openText(line: number | undefined): Promise<void> {
+    const at = line === undefined ? undefined : new vscode.Position(line - 1, 0);
+    const options = at === undefined ? {} : { selection: new vscode.Range(at, at) };
+    await vscode.window.showTextDocument(this.document, { ...options, preview: false });
+  }
+}
