@@ -76,6 +76,11 @@ export class GraphBuilder {
     this.outputs.push(valueInfo(name, elementType, shape));
   }
 
+  /** Declares an operator's output of this name as a graph output. */
+  declareOutput(name: string, elementType: DataType, shape: readonly (number | null)[]): void {
+    this.outputs.push(valueInfo(name, elementType, shape));
+  }
+
   /** Appends an operator and returns its first output. Empty input names leave optional inputs out. */
   node(
     operator: string,
@@ -122,6 +127,12 @@ export class GraphBuilder {
   floats(values: readonly number[], shape: readonly number[] = [values.length]): Value {
     return this.constant(`f:${shape.join('x')}:${values.join(',')}`, () =>
       create(TensorProtoSchema, { dataType: DataType.FLOAT, dims: shape.map(BigInt), floatData: [...values] }),
+    );
+  }
+
+  doubles(values: readonly number[], shape: readonly number[] = [values.length]): Value {
+    return this.constant(`d:${shape.join('x')}:${values.join(',')}`, () =>
+      create(TensorProtoSchema, { dataType: DataType.DOUBLE, dims: shape.map(BigInt), doubleData: [...values] }),
     );
   }
 

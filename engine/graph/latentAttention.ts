@@ -48,7 +48,8 @@ export function latentAttention(
   return linear(graph, joinHeads(graph, mixed, spec.heads * spec.valueSize), spec.output);
 }
 
-function projectQuery(graph: GraphBuilder, x: Value, spec: LatentAttentionSpec): Value {
+/** Queries `[rows, heads · (noRopeSize + ropeSize)]`, through the low-rank pair where there is one. */
+export function projectQuery(graph: GraphBuilder, x: Value, spec: LatentAttentionSpec): Value {
   if (!('down' in spec.query)) {
     return linear(graph, x, spec.query);
   }

@@ -67,7 +67,8 @@ export function scoreGraph(model: ModelSpec, compare: boolean): Uint8Array {
   return graph.build('score');
 }
 
-function logits(graph: GraphBuilder, hidden: Value, model: ModelSpec): Value {
+/** Final norm, head and the family's treatment of logits: `hidden [rows, hidden]` → `[rows, vocabulary]`. */
+export function logits(graph: GraphBuilder, hidden: Value, model: ModelSpec): Value {
   const normalised = norm(graph, hidden, model.finalNorm, model.hiddenSize);
   const raw = linear(graph, normalised, model.head);
   const scaled = model.logitMultiplier === 1 ? raw : graph.node('Mul', [raw, graph.float(model.logitMultiplier)]);

@@ -23,13 +23,14 @@ export function rotaryTables(spec: RotarySpec, time: number): RotaryTables {
   return { cosine, sine, width };
 }
 
-interface Frequencies {
+export interface Frequencies {
   readonly frequencies: readonly number[];
   /** Multiplies cosine and sine. */
   readonly magnitude: number;
 }
 
-function inverseFrequencies(scaling: RotaryScaling, dimensions: number, time: number): Frequencies {
+/** Inverse frequencies of the rotated pairs for a sequence of `time` tokens. */
+export function inverseFrequencies(scaling: RotaryScaling, dimensions: number, time: number): Frequencies {
   const plain = (theta: number) => Array.from({ length: dimensions / 2 }, (_, at) => theta ** ((-2 * at) / dimensions));
   switch (scaling.kind) {
     case 'default':

@@ -43,7 +43,8 @@ export function router(graph: GraphBuilder, x: Value, spec: RouterSpec, expertCo
   return { experts, gates, logits };
 }
 
-function routerLogits(graph: GraphBuilder, x: Value, spec: RouterSpec): Value {
+/** Raw router logits `[tokens, experts]`, soft-capped where the family does so. */
+export function routerLogits(graph: GraphBuilder, x: Value, spec: RouterSpec): Value {
   const inputs = [x, keptPart(graph, decodeWeight(graph, spec.weight), spec)];
   const bias = spec.bias === undefined ? [] : [keptPart(graph, flatWeight(graph, spec.bias), spec)];
   const logits = graph.node('Gemm', [...inputs, ...bias], { transB: 1 });

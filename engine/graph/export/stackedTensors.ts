@@ -1,0 +1,47 @@
+import { dtypeBytes, type TensorEntry } from '../../checkpoint/types';
+
+/** A stored matrix as rows of outputs; `transposed` where it is stored with outputs as columns. */
+export interface StackedMatrix {
+  readonly entry: TensorEntry;
+  readonly rows: number;
+  readonly columns: number;
+  readonly transposed: boolean;
+}
+
+/** Where consecutive rows of a new tensor come from; elements keep their dtype. */
+export type StackPart =
+  /** All rows in order. */
+  | { readonly kind: 'rows'; readonly matrix: StackedMatrix }
+  /** Rows of the first and second half by turns. */
+  | { readonly kind: 'halves'; readonly matrix: StackedMatrix }
+  /** Rows of two matrices by turns. */
+  | { readonly kind: 'alternate'; readonly first: StackedMatrix; readonly second: StackedMatrix };
+
+/** A tensor that an export writes from parts of stored ones. */
+export interface StackedTensor {
+  /** Its place in the graph: a byte range of a file that does not exist; the export replaces it by the one it writes. */
+  readonly entry: TensorEntry;
+  readonly parts: readonly StackPart[];
+}
+
+/** Folder name that no checkpoint file is in; entries of stacked tensors name files below it. */
+const madeFolder = '/moe-tuner:stacked/';
+
+/** Tensors that a graph needs and no file has. Graphs refer to their entries like to stored tensors. */
+export class StackedTensors {
+  private readonly list: StackedTensor[] = [];
+
+  get all(): readonly StackedTensor[] {
+    return this.list;
+  }
+
+  /** @param shape of the whole; its bytes are those of all parts together */
+  add(name: string, parts: readonly StackPart[], shape: readonly number[]): TensorEntry {
+    const first = parts[0]!;
+    const { dtype } = (first.kind === 'alternate' ? first.first : first.matrix).entry;
+    const byteLength = shape.reduce((product, size) => product * size, dtypeBytes[dtype]);
+    const entry = { name, dtype, shape, file: madeFolder + name, byteOffset: 0, byteLength };
+    this.list.push({ entry, parts });
+    return entry;
+  }
+}
