@@ -3,6 +3,7 @@ import type { DecoderLayerSpec, TokenMixerSpec } from '../families/specification
 import { groupedQueryAttention, type SequenceValues } from './attention';
 import { feedForward } from './feedForward';
 import { GraphBuilder, type Value } from './graphBuilder';
+import { cpuTarget, type GraphTarget } from './graphTarget';
 import { latentAttention } from './latentAttention';
 import { moeBlock } from './moeBlock';
 import { norm } from './norm';
@@ -45,8 +46,12 @@ export function sequenceNeeds(mixer: TokenMixerSpec): SequenceNeeds {
  * `active_experts` (int64 `[1]`), so one session serves every k; `moe_in` and `moe_out` are the input and output of
  * the MoE block, `[batch · time, hidden]`, computed only when they are asked for.
  */
-export function decoderLayerGraph(layer: DecoderLayerSpec, hiddenSize: number): Uint8Array {
-  const graph = new GraphBuilder();
+export function decoderLayerGraph(
+  layer: DecoderLayerSpec,
+  hiddenSize: number,
+  target: GraphTarget = cpuTarget,
+): Uint8Array {
+  const graph = new GraphBuilder(target);
   const hidden = graph.input(layerNames.hidden, DataType.FLOAT, [null, null, hiddenSize]);
   const shape = graph.node('Shape', [hidden]);
   const flat = graph.node('Reshape', [hidden, graph.integers([-1, hiddenSize])]);
@@ -71,7 +76,7 @@ export function decoderLayerGraph(layer: DecoderLayerSpec, hiddenSize: number): 
 }
 
 /** x + multiplier · branch(norm(x)), or x + multiplier · norm(branch(x)) for post-norm families. */
-function residual(
+export function residual(
   graph: GraphBuilder,
   layer: DecoderLayerSpec,
   x: Value,
@@ -86,7 +91,8 @@ function residual(
   return graph.node('Add', [x, scaled]);
 }
 
-function mixTokens(graph: GraphBuilder, x: Value, mixer: TokenMixerSpec, sequence: SequenceValues): Value {
+/** The token mixer of a layer on its normed input `x [batch · time, hidden]`. */
+export function mixTokens(graph: GraphBuilder, x: Value, mixer: TokenMixerSpec, sequence: SequenceValues): Value {
   switch (mixer.kind) {
     case 'grouped-query':
       return groupedQueryAttention(graph, x, mixer, sequence);
@@ -97,7 +103,8 @@ function mixTokens(graph: GraphBuilder, x: Value, mixer: TokenMixerSpec, sequenc
   }
 }
 
-function declareSequence(graph: GraphBuilder, mixer: TokenMixerSpec, shape: Value): SequenceValues {
+/** Declares the position-dependent inputs a mixer needs; `shape` is that of the hidden states `[batch, time, hidden]`. */
+export function declareSequence(graph: GraphBuilder, mixer: TokenMixerSpec, shape: Value): SequenceValues {
   const needs = sequenceNeeds(mixer);
   if (needs.rotary) {
     graph.input(layerNames.cosine, DataType.FLOAT, [null, null]);

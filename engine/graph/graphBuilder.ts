@@ -16,6 +16,9 @@ import {
 } from 'onnx-buf';
 import { TunerError } from '../protocol/errors';
 import type { Dtype, TensorEntry } from '../checkpoint/types';
+import { cpuTarget, type GraphTarget } from './graphTarget';
+import { isExactFactor, isProduct, splitProduct } from './gpu/splitProduct';
+import { toBfloat16Bits, toFloat16Bits } from '../numeric/halfPrecision';
 
 /** Name of a value inside a graph. */
 export type Value = string;
@@ -34,6 +37,9 @@ const elementTypes: Partial<Record<Dtype, DataType>> = {
   I32: DataType.INT32,
 };
 
+/** Dtypes of at most 11 significant bits. */
+const exactDtypes: ReadonlySet<Dtype> = new Set(['F16', 'BF16', 'F8_E4M3', 'F8_E5M2', 'U8']);
+
 /** Operator sets that every graph declares. */
 const operatorSets = [
   { domain: '', version: 21n },
@@ -45,18 +51,46 @@ interface Shared {
   counter: number;
   readonly constants: Map<string, Value>;
   readonly initializers: TensorProto[];
+  /** Values with so few significant bits that tensor cores multiply them exactly. */
+  readonly exactFactors: Set<Value>;
+  /** Derived values that several operators ask for, by what they are. */
+  readonly derived: Map<string, Value>;
 }
+
+/** What one graph or branch consists of; views in another precision append to the same. */
+interface Body {
+  readonly nodes: NodeProto[];
+  readonly inputs: GraphProto['input'];
+  readonly outputs: GraphProto['output'];
+}
+
+/** Element types that weights and constants of a view can have. */
+export type FloatType = DataType.FLOAT | DataType.FLOAT16 | DataType.BFLOAT16;
 
 /**
  * Builds one ONNX graph. Weights are external initializers that point into the checkpoint's own files,
  * relative to the root of the file system, so nothing is copied and nothing is read until the graph runs.
  */
 export class GraphBuilder {
-  private readonly nodes: NodeProto[] = [];
-  private readonly inputs: GraphProto['input'] = [];
-  private readonly outputs: GraphProto['output'] = [];
+  constructor(
+    /** What the graph is built for. */
+    readonly target: GraphTarget = cpuTarget,
+    /** Type of weights and float constants. */
+    readonly elementType: FloatType = DataType.FLOAT,
+    private readonly shared: Shared = {
+      counter: 0,
+      constants: new Map(),
+      initializers: [],
+      exactFactors: new Set(),
+      derived: new Map(),
+    },
+    private readonly body: Body = { nodes: [], inputs: [], outputs: [] },
+  ) {}
 
-  constructor(private readonly shared: Shared = { counter: 0, constants: new Map(), initializers: [] }) {}
+  /** The same graph, with weights and float constants of another element type. */
+  inPrecision(elementType: FloatType): GraphBuilder {
+    return elementType === this.elementType ? this : new GraphBuilder(this.target, elementType, this.shared, this.body);
+  }
 
   /** A name that no other value of the model has. */
   fresh(hint: string): Value {
@@ -66,19 +100,19 @@ export class GraphBuilder {
 
   /** Declares a graph input; null dimensions are free. */
   input(name: string, elementType: DataType, shape: readonly (number | null)[]): Value {
-    this.inputs.push(valueInfo(name, elementType, shape));
+    this.body.inputs.push(valueInfo(name, elementType, shape));
     return name;
   }
 
   /** Declares `value` as the graph output `name`. */
   output(name: string, value: Value, elementType: DataType, shape: readonly (number | null)[]): void {
     this.node('Identity', [value], {}, { outputs: [name] });
-    this.outputs.push(valueInfo(name, elementType, shape));
+    this.body.outputs.push(valueInfo(name, elementType, shape));
   }
 
   /** Declares an operator's output of this name as a graph output. */
   declareOutput(name: string, elementType: DataType, shape: readonly (number | null)[]): void {
-    this.outputs.push(valueInfo(name, elementType, shape));
+    this.body.outputs.push(valueInfo(name, elementType, shape));
   }
 
   /** Appends an operator and returns its first output. Empty input names leave optional inputs out. */
@@ -88,8 +122,24 @@ export class GraphBuilder {
     attributes: Readonly<Record<string, AttributeValue>> = {},
     options: { readonly outputs?: readonly Value[]; readonly domain?: string } = {},
   ): Value {
+    if (isProduct(operator) && this.target.products === 'split' && this.elementType === DataType.FLOAT) {
+      return splitProduct(this, operator, inputs, attributes);
+    }
+    return this.append(operator, inputs, attributes, options);
+  }
+
+  /** The operator as it is, also where {@link node} would replace a product. */
+  append(
+    operator: string,
+    inputs: readonly Value[],
+    attributes: Readonly<Record<string, AttributeValue>> = {},
+    options: { readonly outputs?: readonly Value[]; readonly domain?: string } = {},
+  ): Value {
     const outputs = options.outputs ?? [this.fresh(operator)];
-    this.nodes.push(
+    if (isExactFactor(operator, inputs, this.shared.exactFactors)) {
+      outputs.forEach((output) => this.shared.exactFactors.add(output));
+    }
+    this.body.nodes.push(
       create(NodeProtoSchema, {
         name: this.fresh(`n_${operator}`),
         opType: operator,
@@ -124,10 +174,18 @@ export class GraphBuilder {
     );
   }
 
+  /** A constant of the element type of this view. */
   floats(values: readonly number[], shape: readonly number[] = [values.length]): Value {
-    return this.constant(`f:${shape.join('x')}:${values.join(',')}`, () =>
-      create(TensorProtoSchema, { dataType: DataType.FLOAT, dims: shape.map(BigInt), floatData: [...values] }),
-    );
+    const { elementType } = this;
+    return this.constant(`f${elementType}:${shape.join('x')}:${values.join(',')}`, () => {
+      const tensor = create(TensorProtoSchema, { dataType: elementType, dims: shape.map(BigInt) });
+      if (elementType === DataType.FLOAT) {
+        tensor.floatData = [...values];
+      } else {
+        tensor.int32Data = values.map(elementType === DataType.FLOAT16 ? toFloat16Bits : toBfloat16Bits);
+      }
+      return tensor;
+    });
   }
 
   doubles(values: readonly number[], shape: readonly number[] = [values.length]): Value {
@@ -142,6 +200,27 @@ export class GraphBuilder {
 
   float(value: number): Value {
     return this.floats([value], []);
+  }
+
+  /** `value` with the element type of this view. */
+  cast(value: Value): Value {
+    return this.derived(`cast${this.elementType}:${value}`, () => this.node('Cast', [value], { to: this.elementType }));
+  }
+
+  /** A value that is built once, however many operators ask for it. For graphs without branches. */
+  derived(key: string, build: () => Value): Value {
+    const known = this.shared.derived.get(key);
+    if (known !== undefined) {
+      return known;
+    }
+    const value = build();
+    this.shared.derived.set(key, value);
+    return value;
+  }
+
+  /** Whether tensor cores multiply `value` exactly: see {@link splitProduct}. */
+  isExactFactor(value: Value): boolean {
+    return this.shared.exactFactors.has(value);
   }
 
   /** A float tensor of the shape of `like`, every element `value`. */
@@ -174,19 +253,28 @@ export class GraphBuilder {
     );
   }
 
-  /** A stored tensor as float32. The cast runs where it is used, so an unused expert is never read. */
+  /** A stored tensor in the element type of this view. The cast runs where it is used, so an unused expert is never read. */
   weight(entry: TensorEntry, shape: readonly number[] = entry.shape): Value {
-    const stored = this.stored(entry, shape);
-    return entry.dtype === 'F32' ? stored : this.node('Cast', [stored], { to: DataType.FLOAT });
+    return this.ofDtype(this.stored(entry, shape), entry.dtype);
+  }
+
+  /** A value of a stored dtype in the element type of this view. */
+  ofDtype(stored: Value, dtype: Dtype): Value {
+    const same = elementTypes[dtype] === this.elementType;
+    const value = same ? stored : this.node('Cast', [stored], { to: this.elementType });
+    if (exactDtypes.has(dtype)) {
+      this.shared.exactFactors.add(value);
+    }
+    return value;
   }
 
   /** A branch of an `If`: sees the values of this graph, has its own nodes. */
   branch(
     build: (branch: GraphBuilder) => readonly { value: Value; elementType: DataType; rank: number }[],
   ): GraphProto {
-    const branch = new GraphBuilder(this.shared);
+    const branch = new GraphBuilder(this.target, this.elementType, this.shared);
     for (const { value, elementType, rank } of build(branch)) {
-      branch.outputs.push(valueInfo(value, elementType, Array<null>(rank).fill(null)));
+      branch.body.outputs.push(valueInfo(value, elementType, Array<null>(rank).fill(null)));
     }
     return branch.graph('branch', []);
   }
@@ -205,9 +293,9 @@ export class GraphBuilder {
   private graph(name: string, initializers: TensorProto[]): GraphProto {
     return create(GraphProtoSchema, {
       name,
-      node: this.nodes,
-      input: this.inputs,
-      output: this.outputs,
+      node: this.body.nodes,
+      input: this.body.inputs,
+      output: this.body.outputs,
       initializer: initializers,
     });
   }

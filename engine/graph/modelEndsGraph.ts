@@ -1,6 +1,7 @@
 import { TensorProto_DataType as DataType } from 'onnx-buf';
 import type { ModelSpec } from '../families/specification';
 import { GraphBuilder, type Value } from './graphBuilder';
+import { cpuTarget, type GraphTarget } from './graphTarget';
 import { linear } from './linear';
 import { norm } from './norm';
 
@@ -18,8 +19,8 @@ export const scoreNames = {
 } as const;
 
 /** Token embedding: `ids` int64 `[batch, time]` → `hidden [batch, time, hidden]`. */
-export function embeddingGraph(model: ModelSpec): Uint8Array {
-  const graph = new GraphBuilder();
+export function embeddingGraph(model: ModelSpec, target: GraphTarget = cpuTarget): Uint8Array {
+  const graph = new GraphBuilder(target);
   const ids = graph.input(embeddingNames.ids, DataType.INT64, [null, null]);
   const rows = graph.node('Gather', [graph.stored(model.embedding), ids], { axis: 0 });
   const cast = graph.node('Cast', [rows], { to: DataType.FLOAT });
@@ -30,8 +31,8 @@ export function embeddingGraph(model: ModelSpec): Uint8Array {
 }
 
 /** Final norm and language-model head: `hidden [rows, hidden]` → `logits [rows, vocabulary]`. */
-export function headGraph(model: ModelSpec): Uint8Array {
-  const graph = new GraphBuilder();
+export function headGraph(model: ModelSpec, target: GraphTarget = cpuTarget): Uint8Array {
+  const graph = new GraphBuilder(target);
   const hidden = graph.input(headNames.hidden, DataType.FLOAT, [null, model.hiddenSize]);
   graph.output(headNames.logits, logits(graph, hidden, model), DataType.FLOAT, [null, model.vocabularySize]);
   return graph.build('head');
@@ -41,8 +42,8 @@ export function headGraph(model: ModelSpec): Uint8Array {
  * Scores predicted tokens without the logits leaving the graph: cross-entropy (nats) and arg-max per row, and with
  * `compare` the same for a changed model plus KL(baseline || changed) per row.
  */
-export function scoreGraph(model: ModelSpec, compare: boolean): Uint8Array {
-  const graph = new GraphBuilder();
+export function scoreGraph(model: ModelSpec, compare: boolean, target: GraphTarget = cpuTarget): Uint8Array {
+  const graph = new GraphBuilder(target);
   const targets = graph.input(scoreNames.targets, DataType.INT64, [null]);
   const column = graph.node('Unsqueeze', [targets, graph.integers([1])]);
   const score = (inputName: string, lossName: string, bestName: string) => {
