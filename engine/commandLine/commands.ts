@@ -13,6 +13,7 @@ import {
   costNames,
   defaultCalibrationTokens,
   defaultSearchEvaluations,
+  gateCorrections,
   objectiveNames,
   solverNames,
 } from '../protocol/budget';
@@ -138,6 +139,11 @@ export function createProgram(programDirectory: string): Command {
     .option('--minimum-active <k>', 'fewest active experts of any layer', positiveInteger, 1)
     .option('--maximum-active <k>', 'most active experts of any layer', positiveInteger)
     .option('--pinned <layers>', 'decoder layers that keep their active experts, separated by commas', layerList)
+    .addOption(
+      new Option('--gates <correction>', 'make up for missing experts in the gates')
+        .choices([...gateCorrections])
+        .default('none'),
+    )
     .option('--samples <n>', 'probe tokens per layer', positiveInteger)
     .option('--seed <n>', 'seed of probes and searches', nonNegativeInteger, 0)
     .option('--out <file>', 'plan file to create or update')

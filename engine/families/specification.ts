@@ -114,6 +114,8 @@ export interface RouterSpec {
       }
     | undefined;
   readonly gates: GateRule;
+  /** Ranks whose scores the gate rule sees, at least as many as are active; absent: the active ones (a plan's choice). */
+  readonly gateReference?: number | undefined;
   /** Multiplies every gate. */
   readonly scale: number;
   /** Where gates are multiplied: on the expert output, or on its input before the non-linearity (Llama-4). */

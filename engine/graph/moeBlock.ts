@@ -13,10 +13,20 @@ export interface MoeBlockValues {
   readonly shared: Value | undefined;
 }
 
-/** Router, chosen experts and shared expert of one block for `x [tokens, hidden]` and `k` (int64 `[1]`). */
-export function moeBlockValues(graph: GraphBuilder, x: Value, block: MoeBlockSpec, k: Value): MoeBlockValues {
-  const routing = router(graph, x, block.router, block.experts.length, k);
-  const inputGates = block.router.apply === 'input' ? routing.gates() : undefined;
+/**
+ * Router, chosen experts and shared expert of one block for `x [tokens, hidden]` and `k` (int64 `[1]`).
+ * @param refill also ranks and runs the expert that would take the place of a removed one: outputs are `[tokens, k + 1, hidden]`
+ */
+export function moeBlockValues(
+  graph: GraphBuilder,
+  x: Value,
+  block: MoeBlockSpec,
+  k: Value,
+  refill = false,
+): MoeBlockValues {
+  const routing = router(graph, x, block.router, block.experts.length, k, refill);
+  const ranked = () => (refill ? routing.gatesOf() : routing.gates());
+  const inputGates = block.router.apply === 'input' ? ranked() : undefined;
   const outputs = expertOutputs(graph, x, block, routing.experts, inputGates);
   return { routing, outputs, shared: besideRouted(graph, x, block) };
 }

@@ -14,18 +14,33 @@ export interface Routing {
    * Without a count: with all chosen ones.
    */
   gates(count?: number): Value;
-  /** Scores the choice was made on and the raw logits, `[tokens, experts]`. */
+  /**
+   * Gates `[tokens, ranks]` as if the experts at these ranks (ascending) had been the chosen ones: what the model does without the
+   * others. Without ranks: of all experts that were ranked.
+   */
+  gatesOf(ranks?: readonly number[]): Value;
+  /** Raw logits, `[tokens, experts]`. */
   readonly logits: Value;
+  /** Scores that gates are made of, `[tokens, experts]`: without selection bias and groups. */
+  readonly scores: Value;
 }
 
 /**
  * The one router implementation of the engine: logits, score, choice, gates, exactly in the family's order.
  * `x` is `[tokens, hidden]`, `k` an int64 `[1]` value (an input or a constant).
+ * @param refill ranks one more expert, which would take the place of one that is removed: `experts` is `[tokens, k + 1]`
  */
-export function router(graph: GraphBuilder, x: Value, spec: RouterSpec, expertCount: number, k: Value): Routing {
+export function router(
+  graph: GraphBuilder,
+  x: Value,
+  spec: RouterSpec,
+  expertCount: number,
+  k: Value,
+  refill = false,
+): Routing {
   const logits = routerLogits(graph, x, spec);
   if (spec.sparseMixer !== undefined) {
-    return sparseMixer(graph, logits, spec.sparseMixer.threshold, expertCount);
+    return sparseMixer(graph, logits, spec.sparseMixer.threshold, expertCount, refill);
   }
   const score = routerScore(graph, logits, spec.score);
   const biased =
@@ -33,14 +48,33 @@ export function router(graph: GraphBuilder, x: Value, spec: RouterSpec, expertCo
       ? score
       : graph.node('Add', [score, keptPart(graph, flatWeight(graph, spec.selectionBias), spec)]);
   const choice = spec.groups === undefined ? biased : keepBestGroups(graph, biased, spec.groups, expertCount);
-  const [, experts] = graph.split('TopK', [choice, k], { axis: -1, largest: 1, sorted: 1 }, 2) as [Value, Value];
-  const chosen = graph.node('GatherElements', [score, experts], { axis: 1 });
+  const reference = spec.gateReference;
+  const wanted = refill ? graph.node('Add', [k, graph.integers([1])]) : k;
+  const ranks = reference === undefined ? wanted : graph.node('Max', [wanted, graph.integers([reference])]);
+  const [, ranked] = graph.split('TopK', [choice, ranks], { axis: -1, largest: 1, sorted: 1 }, 2) as [Value, Value];
+  const experts = reference === undefined ? ranked : firstColumns(graph, ranked, wanted);
+  const chosen = graph.node('GatherElements', [score, ranked], { axis: 1 });
   const gates = (count?: number) => {
-    const used = count === undefined ? chosen : firstColumns(graph, chosen, count);
-    const ruled = applyGateRule(graph, used, spec.gates);
+    const active = count === undefined ? k : graph.integers([count]);
+    const seen =
+      reference !== undefined
+        ? firstColumns(graph, chosen, graph.node('Max', [active, graph.integers([reference])]))
+        : count === undefined && !refill
+          ? chosen
+          : firstColumns(graph, chosen, active);
+    const ruled = applyGateRule(graph, seen, spec.gates);
+    const kept = reference === undefined ? ruled : firstColumns(graph, ruled, active);
+    return spec.scale === 1 ? kept : graph.node('Mul', [kept, graph.float(spec.scale)]);
+  };
+  const gatesOf = (columns?: readonly number[]) => {
+    if (reference !== undefined) {
+      throw new RangeError('gates of other ranks are not defined where a plan fixes the mass that gates are divided by');
+    }
+    const seen = columns === undefined ? chosen : graph.node('Gather', [chosen, graph.integers(columns)], { axis: 1 });
+    const ruled = applyGateRule(graph, seen, spec.gates);
     return spec.scale === 1 ? ruled : graph.node('Mul', [ruled, graph.float(spec.scale)]);
   };
-  return { experts, gates, logits };
+  return { experts, gates, gatesOf, logits, scores: score };
 }
 
 /** Raw router logits `[tokens, experts]`, soft-capped where the family does so. */
@@ -98,8 +132,9 @@ function keepBestGroups(
   return graph.node('Reshape', [filled, graph.integers([-1, expertCount])]);
 }
 
-function firstColumns(graph: GraphBuilder, values: Value, count: number): Value {
-  return graph.node('Slice', [values, graph.integers([0]), graph.integers([count]), graph.integers([1])]);
+/** @param count int64 `[1]` */
+function firstColumns(graph: GraphBuilder, values: Value, count: Value): Value {
+  return graph.node('Slice', [values, graph.integers([0]), count, graph.integers([1])]);
 }
 
 function applyGateRule(graph: GraphBuilder, chosen: Value, rule: GateRule): Value {

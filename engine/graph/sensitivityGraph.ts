@@ -1,7 +1,9 @@
 import { TensorProto_DataType as DataType } from 'onnx-buf';
 import type { MoeBlockSpec } from '../families/specification';
 import { GraphBuilder, type Value } from './graphBuilder';
+import { cpuTarget, type GraphTarget } from './graphTarget';
 import { moeBlockValues } from './moeBlock';
+import { gatesOfEveryK } from './rankGates';
 
 /** Names of the inputs and outputs of the sensitivity graph. */
 export const sensitivityNames = { x: 'x', squaredDamage: 'squared_damage', squaredNorm: 'squared_norm' } as const;
@@ -14,23 +16,13 @@ export const sensitivityNames = { x: 'x', squaredDamage: 'squared_damage', squar
  * k = 1 … k0 - 1 (absent when k0 is 1) and `squared_norm [tokens, 1]` = ||y_k0||^2. Only these numbers leave the graph; sums over
  * tokens are the caller's, so that one run may hold several batches.
  */
-export function sensitivityGraph(block: MoeBlockSpec): Uint8Array {
-  const graph = new GraphBuilder();
+export function sensitivityGraph(block: MoeBlockSpec, target: GraphTarget = cpuTarget): Uint8Array {
+  const graph = new GraphBuilder(target);
   const k0 = block.activeExperts;
   const x = graph.input(sensitivityNames.x, DataType.FLOAT, [null, block.hiddenSize]);
   const { routing, outputs, shared } = moeBlockValues(graph, x, block, graph.integers([k0]));
 
-  const gatesAt = (k: number): Value =>
-    block.router.apply === 'input' ? graph.filled(routing.gates(k), 1) : routing.gates(k);
-  const padded = (k: number): Value =>
-    k === k0 || block.router.sparseMixer !== undefined
-      ? gatesAt(k)
-      : graph.node('Pad', [gatesAt(k), graph.integers([0, 0, 0, k0 - k])], { mode: 'constant' });
-  const scaled = (gates: Value): Value =>
-    block.routedScale === undefined ? gates : graph.node('Mul', [gates, graph.float(block.routedScale)]);
-  const rows = Array.from({ length: k0 }, (_, at) =>
-    graph.node('Unsqueeze', [scaled(padded(at + 1)), graph.integers([1])]),
-  );
+  const rows = gatesOfEveryK(graph, block, routing);
   const full = rows[k0 - 1]!;
   const routed = graph.node('MatMul', [full, outputs]);
   const total =

@@ -10,6 +10,7 @@ import { AllocationMeasurements } from './allocationMeasurements';
 import { autoBudget } from './autoBudget';
 import { chooseByCost, costTable } from './budgetCosts';
 import { lossRows } from './budgetTables';
+import { assertGates, gateCorrection } from './budgetGates';
 import { calibrationText } from './calibrationText';
 import { openModel, planTarget, type OpenModel } from './openModel';
 import { assertPlanAccepts, updatePlan } from './planFile';
@@ -44,6 +45,7 @@ export async function budget(params: BudgetParams, services: EngineServices, job
     await assertPlanAccepts(path.resolve(params.out), planTarget(model));
   }
   const choice = await choose(run);
+  const gates = await gateCorrection(model, choice.activeExperts, params, services, job);
   const result: BudgetResult = {
     checkpoint: model.checkpoint.folder,
     fingerprint: model.fingerprint,
@@ -51,6 +53,7 @@ export async function budget(params: BudgetParams, services: EngineServices, job
     solver: params.solver,
     layers: run.layers.map(({ index }) => index),
     ...choice,
+    ...(gates === undefined ? {} : { gates }),
     seed: params.seed,
     seconds: (performance.now() - start) / 1000,
     ...(params.out === undefined ? {} : { plan: path.resolve(params.out) }),
@@ -74,6 +77,7 @@ function prepare(params: BudgetParams, model: OpenModel, services: EngineService
       wayOut: 'Give --cost flops, bytes or microseconds together with --limit, or --total or --average alone.',
     });
   }
+  assertGates(model, params.gates);
   const layers = model.resolved.blocks.map(({ layer, activeExperts, router }) => ({
     index: layer,
     activeExperts,
@@ -174,6 +178,7 @@ async function writePlan(file: string, model: OpenModel, result: BudgetResult): 
       activeExperts: resolved.activeExperts,
     },
     activeExperts: result.activeExperts,
+    gates: result.gates,
     budget: {
       objective: result.objective,
       solver: result.solver,

@@ -8,7 +8,7 @@ import type { ProbeBatches } from './probeInputs';
 import { measureSensitivity } from './sensitivity';
 import type { SequenceBatch } from './sequenceBatches';
 
-export interface CalibratedSensitivityOptions {
+export interface CalibratedMeasurementOptions {
   readonly model: ModelSpec;
   readonly blocks: readonly MoeBlockSpec[];
   readonly trained: ActiveExperts;
@@ -18,15 +18,23 @@ export interface CalibratedSensitivityOptions {
   readonly job: JobContext;
 }
 
+/** Sensitivity of every MoE layer on the inputs it really gets from calibration text. */
+export async function calibratedSensitivity(options: CalibratedMeasurementOptions): Promise<LayerSensitivity[]> {
+  return measureOnText(options, (block, probes) => measureSensitivity(block, probes, options.runtime, options.job));
+}
+
 /**
- * Sensitivity of every MoE layer on the inputs it really gets from calibration text, in one walk through the layers. Padding is
- * left out. Batches of the walk are the batches of the estimate.
+ * A measurement of every MoE layer on the inputs it really gets from calibration text, in one walk through the layers. Padding is
+ * left out. Batches of the walk are the batches of the measurement.
  */
-export async function calibratedSensitivity(options: CalibratedSensitivityOptions): Promise<LayerSensitivity[]> {
+export async function measureOnText<Measurement>(
+  options: CalibratedMeasurementOptions,
+  measure: (block: MoeBlockSpec, probes: ProbeBatches) => Promise<Measurement>,
+): Promise<Measurement[]> {
   const { model, batches, sequences, runtime, job } = options;
   const blocks = new Map(options.blocks.map((block) => [block.layer, block]));
   const sessions = new LayerSessions(model, runtime);
-  const results: LayerSensitivity[] = [];
+  const results: Measurement[] = [];
   let inputs: Float32Array[] = [];
   try {
     const walk = await walkLayers({
@@ -41,7 +49,7 @@ export async function calibratedSensitivity(options: CalibratedSensitivityOption
         if (inputs.length === batches.length) {
           const probes = probesOf(inputs);
           inputs = [];
-          results.push(await measureSensitivity(blocks.get(layer)!, probes, runtime, job));
+          results.push(await measure(blocks.get(layer)!, probes));
         }
       },
     });

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { planGatesSchema } from './plan';
 
 /** Names of the budget objectives, in the order in which pickers show them. */
 export const objectiveNames = [
@@ -21,6 +22,12 @@ export const costNames = ['active-experts', 'flops', 'bytes', 'microseconds'] as
 /** Calibration tokens that measured objectives use by default, and measurements that `auto` may spend on its search. */
 export const defaultCalibrationTokens = 24576;
 export const defaultSearchEvaluations = 64;
+/**
+ * How the plan makes up for missing experts: not at all (what every runtime does), by dividing gates by the scores of as many
+ * experts as were trained, or by one measured factor per layer.
+ */
+export const gateCorrections = ['none', 'reference', 'scale'] as const;
+
 export const solverNames = ['exact', 'evolutionary', 'greedy'] as const;
 
 export const budgetParamsSchema = z.object({
@@ -45,6 +52,7 @@ export const budgetParamsSchema = z.object({
   length: z.number().int().min(2).optional(),
   /** Measurements that the search of `auto` may make, candidates included. */
   evaluations: z.number().int().positive().default(defaultSearchEvaluations),
+  gates: z.enum(gateCorrections).default('none'),
   samples: z.number().int().positive().optional(),
   seed: z.number().int().default(0),
   /** Plan file to create or update. */
@@ -107,6 +115,8 @@ export const budgetResultSchema = z.object({
   table: z.array(z.object({ layer: z.number().int(), loss: z.array(z.number()) })).optional(),
   /** True when the person stopped the search and this is the best so far. */
   interrupted: z.boolean().optional(),
+  /** What the plan does to the gates, where it was asked to. */
+  gates: planGatesSchema.optional(),
   notes: z.array(z.string()).optional(),
   /** The same objective at the uniform allocation of the same total or the nearest one below. */
   uniformPredicted: z.number().nullable(),

@@ -103,6 +103,21 @@ export const planQuantizeSchema = z
   })
   .strict();
 
+/** How routers with fewer active experts make up for the scores of those that are missing. */
+export const planGatesSchema = z
+  .object({
+    reference: z
+      .array(z.number().int().positive())
+      .optional()
+      .describe('Ranks whose scores gates are divided by, per MoE layer, where the router renormalises.'),
+    scale: z.array(z.number().positive()).optional().describe('Factor on the routed output, per MoE layer.'),
+    ...evidence,
+  })
+  .strict()
+  .refine(({ reference, scale }) => reference !== undefined || scale !== undefined, {
+    message: 'needs "reference" or "scale"',
+  });
+
 /** A plan file (`*.moeplan.json`): the decisions a person takes about one checkpoint. */
 export const planSchema = z
   .object({
@@ -122,12 +137,14 @@ export const planSchema = z
     prune: planPruneSchema.optional().describe('Experts that go; applied first.'),
     merge: planMergeSchema.optional().describe('Experts that become one; applied after pruning.'),
     quantize: planQuantizeSchema.optional().describe('Bits of the weights; applied after merging.'),
+    gates: planGatesSchema.optional().describe('Correction of the gates for fewer active experts; applied last.'),
     notes: z.string().optional().describe('Free text for people.'),
   })
   .strict();
 
 export type PlanSource = z.infer<typeof planSourceSchema>;
 export type PlanBudget = z.infer<typeof planBudgetSchema>;
+export type PlanGates = z.infer<typeof planGatesSchema>;
 export type PlanPrune = z.infer<typeof planPruneSchema>;
 export type PlanMerge = z.infer<typeof planMergeSchema>;
 export type PlanQuantize = z.infer<typeof planQuantizeSchema>;

@@ -14,7 +14,7 @@ export interface TransformContext {
 /** One section of a plan as a change of MoE blocks. */
 export interface TransformStage {
   /** Key of the section in a plan. */
-  readonly section: 'prune' | 'merge' | 'quantize';
+  readonly section: 'prune' | 'merge' | 'quantize' | 'gates';
   /**
    * Checks a section against all blocks as the stages before it left them, before anything is computed.
    * @throws TunerError `malformedPlan` or `unsupportedFeature` naming file, place and way out

@@ -44,6 +44,29 @@ const logits = Array.from({ length: 16 }, () => Array.from({ length: experts }, 
 const bias = Array.from({ length: experts }, () => 0.2 * gaussian());
 
 describe.each(ungrouped)('%s', (_, pipeline) => {
+  test('kept rows decide as if the others had been cut out of the weights', async () => {
+    const keptRows = [1, 2, 5, 6, 9, 11];
+    const pick = (row: readonly number[]) => keptRows.map((expert) => row[expert]!);
+    const cut = await runRouter(folder, pipeline, logits.map(pick), 3, pick(bias), pick(bias));
+    const kept = await runRouter(folder, { ...pipeline, keptRows }, logits, 3, bias, bias);
+    expect(kept.experts).toEqual(cut.experts);
+    expectClose(kept.gates, cut.gates);
+  });
+
+  test('gates with a reference are the first of the gates at that reference', async () => {
+    const wide = await runRouter(folder, pipeline, logits, 6, bias);
+    for (const k of [1, 4, 6]) {
+      const narrow = await runRouter(folder, { ...pipeline, gateReference: 6 }, logits, k, bias);
+      expect(narrow.experts).toEqual(wide.experts.map((row) => row.slice(0, k)));
+      expectClose(
+        narrow.gates,
+        wide.gates.map((row) => row.slice(0, k)),
+      );
+    }
+    const beyond = await runRouter(folder, { ...pipeline, gateReference: 2 }, logits, 6, bias);
+    expectClose(beyond.gates, wide.gates);
+  });
+
   const permutation = [7, 2, 11, 0, 5, 9, 1, 3, 10, 4, 8, 6];
 
   test('permuting the experts permutes the choice and keeps the gates', async () => {
