@@ -1,0 +1,60 @@
+import type { LayerStatistics } from '../statistics';
+import { cosinesOf } from './hierarchicalClustering';
+import { byScore, type MergeMethod } from './method';
+
+/**
+ * M-SMoE (arXiv 2310.01334, §3.1-3.2): the most used experts stay, every other one joins the one whose router logits are most like
+ * its own over the tokens (cosine); members are matched channel by channel and averaged by how often they are used.
+ */
+export const mSmoe: MergeMethod = {
+  name: 'm-smoe',
+  title: 'M-SMoE',
+  explanation: 'Rarely used experts join the frequent expert with the most similar router logits; weighted by usage.',
+  source: 'arXiv 2310.01334',
+  needs: 'sums',
+  defaults: { alignment: 'weights' },
+  group(layer, { experts, count }) {
+    const cosines = cosinesOf(layer.logitProducts, layer.experts);
+    const ordered = byScore(experts, layer.total.counts);
+    const groups = ordered.slice(0, count).map((dominant) => [dominant]);
+    for (const expert of ordered.slice(count)) {
+      const similarity = (at: number) => cosines[expert * layer.experts + groups[at]![0]!]!;
+      let best = 0;
+      for (let at = 1; at < groups.length; at += 1) {
+        if (similarity(at) > similarity(best)) {
+          best = at;
+        }
+      }
+      groups[best]!.push(expert);
+    }
+    return groups;
+  },
+  weights: ({ total }) => total.counts,
+};
+
+/**
+ * How many dominant experts every layer has when they are chosen over all layers together, as M-SMoE does: by the share of an expert
+ * in the most used expert of its layer, so that every layer keeps at least one.
+ * @param total dominant experts of all layers
+ * @param least fewest per layer
+ * @param most most per layer
+ */
+export function dominantCounts(
+  layers: readonly LayerStatistics[],
+  total: number,
+  least: readonly number[],
+  most: readonly number[],
+): number[] {
+  const counts = [...least];
+  const candidates = layers.flatMap(({ total: sums }, layer) => {
+    const largest = sums.counts.reduce((a, b) => Math.max(a, b), 0);
+    const shares = Array.from(sums.counts, (count) => (largest > 0 ? count / largest : 0)).sort((a, b) => b - a);
+    return shares.slice(least[layer], most[layer]).map((share) => ({ layer, share }));
+  });
+  candidates.sort((left, right) => right.share - left.share || left.layer - right.layer);
+  const free = total - least.reduce((sum, count) => sum + count, 0);
+  for (const { layer } of candidates.slice(0, Math.max(0, free))) {
+    counts[layer]! += 1;
+  }
+  return counts;
+}

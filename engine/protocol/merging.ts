@@ -1,0 +1,94 @@
+import * as z from 'zod';
+
+/** Every method by which experts can be merged. */
+export const mergeMethodNames = ['m-smoe', 'hc-smoe', 'ream', 'mergemoe'] as const;
+
+/** How channels of experts are matched before they are averaged. */
+export const mergeAlignmentNames = ['none', 'weights', 'activations'] as const;
+
+/**
+ * Which rows the router keeps: the first of every group; their weighted mean; or all of them, so that every expert's row leads to the
+ * merged one, as the methods without a change of the router have it. The last saves nothing in runtimes that store every expert.
+ */
+export const mergeRouterNames = ['first', 'mean', 'all'] as const;
+
+/**
+ * What the down projection is refitted to: the part of the layer's output that the group's members have on the tokens that chose
+ * them, or the weighted mean of the members' outputs on all sampled tokens.
+ */
+export const mergeRefitNames = ['none', 'routed', 'average'] as const;
+
+/** How the members of a group become one; `options` of the plan section. Absent keys take the simplest way. */
+export const mergeOptionsSchema = z
+  .object({
+    alignment: z.enum(mergeAlignmentNames).default('none'),
+    router: z.enum(mergeRouterNames).default('first'),
+    refit: z.enum(mergeRefitNames).default('none'),
+    /** Ridge of the refit relative to the mean square of a channel; chosen on held-out tokens where absent. */
+    ridge: z.number().positive().optional(),
+    /** Rank of the low-rank part as a share of the parameters of a matrix (MC-SMoE); no compression where absent. */
+    rank: z.number().positive().max(1).optional(),
+    /** Share of the rows of the sparse part that stay beside the low-rank part (MC-SMoE). */
+    sparse: z.number().min(0).max(1).optional(),
+  })
+  .strict();
+
+export const mergeParamsSchema = z.object({
+  checkpoint: z.string(),
+  method: z.enum(mergeMethodNames).default('hc-smoe'),
+  /** Share of the routed experts of every layer that goes (of all layers together with `ragged`). */
+  ratio: z.number().min(0).lt(1),
+  /** Calibration text; statistics are collected from it when `stats` is not given. */
+  text: z.array(z.string()).default([]),
+  /** Statistics file that `calibrate` wrote. */
+  stats: z.string().optional(),
+  alignment: z.enum(mergeAlignmentNames).optional(),
+  router: z.enum(mergeRouterNames).optional(),
+  refit: z.enum(mergeRefitNames).optional(),
+  ridge: z.number().positive().optional(),
+  rank: z.number().positive().max(1).optional(),
+  sparse: z.number().min(0).max(1).optional(),
+  /** Let layers keep different numbers of experts by how evenly they are used, with the same total (M-SMoE). */
+  ragged: z.boolean().default(false),
+  /** Whether experts with extreme activations may be merged too. */
+  mergeSuperExperts: z.boolean().default(false),
+  length: z.number().int().min(2).optional(),
+  windows: z.number().int().positive().optional(),
+  perDocument: z.boolean().default(false),
+  seed: z.number().int().default(0),
+  /** Plan file to create or update. */
+  out: z.string().optional(),
+});
+
+export const mergedLayerSchema = z.object({
+  index: z.number().int().describe('Decoder layer.'),
+  groups: z.array(z.array(z.number().int())).describe('Experts that become one, ids of the checkpoint.'),
+  weights: z.array(z.array(z.number())).describe('Share of every member in its group.'),
+});
+
+export const mergeResultSchema = z.object({
+  checkpoint: z.string(),
+  fingerprint: z.string(),
+  method: z.enum(mergeMethodNames),
+  ratio: z.number(),
+  layers: z.array(mergedLayerSchema),
+  options: mergeOptionsSchema,
+  /** Routed experts before and after, over all layers. */
+  experts: z.number().int(),
+  kept: z.number().int(),
+  /** Bytes of the routed experts before and after. */
+  expertBytes: z.number(),
+  keptExpertBytes: z.number(),
+  calibrationTokens: z.number().int(),
+  notes: z.array(z.string()),
+  seed: z.number().int(),
+  seconds: z.number(),
+  plan: z.string().optional(),
+});
+
+export type MergeMethodName = (typeof mergeMethodNames)[number];
+export type MergeOptions = z.input<typeof mergeOptionsSchema>;
+export type ResolvedMergeOptions = z.output<typeof mergeOptionsSchema>;
+export type MergeParams = z.infer<typeof mergeParamsSchema>;
+export type MergedLayer = z.infer<typeof mergedLayerSchema>;
+export type MergeResult = z.infer<typeof mergeResultSchema>;
