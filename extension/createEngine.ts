@@ -31,6 +31,7 @@ function engineSettings(context: vscode.ExtensionContext): EngineSettings {
     threads: readSetting('moeTuner.threads'),
     cacheDirectory: directory === '' ? vscode.Uri.joinPath(context.globalStorageUri, 'cache').fsPath : directory,
     cacheLimitBytes: readSetting('moeTuner.cache.limitGigabytes') * bytesPerGigabyte,
+    hiddenMemoryBytes: readSetting('moeTuner.memory.hiddenStatesGigabytes') * bytesPerGigabyte,
   };
 }
 

@@ -65,6 +65,11 @@ export function createProgram(programDirectory: string): Command {
       .addOption(new Option('--provider <name>', 'execution provider').choices([...providerNames]).default('auto'))
       .option('--threads <n>', 'threads of one operator; 0 takes one per core', nonNegativeInteger, 0)
       .option('--cache <folder>', 'folder of cached measurements (default: MOE_TUNER_CACHE or the user cache)')
+      .option(
+        '--hidden-memory <gigabytes>',
+        'hidden states kept in memory; more lie in temporary files (default: 1)',
+        positiveNumber,
+      )
       .option('--json', 'print one JSON document and nothing else on standard output');
 
   command('doctor', 'probe the execution providers and say which is used and why').action((options: CommonOptions) =>

@@ -17,6 +17,8 @@ export interface CommonOptions {
   readonly threads: number;
   readonly json?: boolean;
   readonly cache?: string;
+  /** Gigabytes. */
+  readonly hiddenMemory?: number;
 }
 
 /** Folder of cached measurements: MOE_TUNER_CACHE, else the user's cache folder. */
@@ -48,6 +50,7 @@ export async function runCommand<Result>(
       provider: options.provider,
       threads: options.threads,
       cacheDirectory: path.resolve(options.cache ?? defaultCacheDirectory()),
+      ...(options.hiddenMemory === undefined ? {} : { hiddenMemoryBytes: options.hiddenMemory * 2 ** 30 }),
     });
     const services = createServices(settings, programDirectory, (message) => progress.line(`warning: ${message}`));
     const result = await job(services, progress.job(abort.signal));

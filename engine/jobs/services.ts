@@ -1,5 +1,5 @@
 import type { EngineSettings } from '../protocol/settings';
-import type { RuntimeOptions } from '../runtime/session';
+import type { MachineOptions } from '../measure/hiddenStore';
 import type { ProviderSelector } from '../runtime/providerSelection';
 import type { ResultCache } from './resultCache';
 
@@ -11,7 +11,7 @@ export interface EngineServices {
 }
 
 /** The provider and threads this process computes with. @throws TunerError `providerUnavailable` */
-export async function runtimeOptions(services: EngineServices): Promise<RuntimeOptions> {
-  const { selected } = await services.providers.select(services.settings.provider);
-  return { provider: selected, threads: services.settings.threads };
+export async function runtimeOptions({ providers, settings }: EngineServices): Promise<MachineOptions> {
+  const { selected } = await providers.select(settings.provider);
+  return { provider: selected, threads: settings.threads, hiddenMemoryBytes: settings.hiddenMemoryBytes };
 }

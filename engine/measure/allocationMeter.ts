@@ -1,9 +1,9 @@
 import type { ModelSpec } from '../families/specification';
 import { layerNames } from '../graph/decoderLayerGraph';
 import { scoreGraph, scoreNames } from '../graph/modelEndsGraph';
-import { floats, integers, openSession, type RuntimeOptions, type RuntimeSession } from '../runtime/session';
+import { floats, integers, openSession, type RuntimeSession } from '../runtime/session';
 import { embedBatches } from './embedding';
-import { HiddenStore } from './hiddenStore';
+import { HiddenStore, type MachineOptions } from './hiddenStore';
 import { step, type JobContext } from './jobContext';
 import { LayerInputs } from './layerInputs';
 import { LayerSessions } from './layerSessions';
@@ -40,7 +40,7 @@ interface Trace {
 
 export interface AllocationMeterOptions {
   readonly model: ModelSpec;
-  readonly runtime: RuntimeOptions;
+  readonly runtime: MachineOptions;
   readonly batches: readonly SequenceBatch[];
   readonly sequences: readonly Int32Array[];
   readonly job: JobContext;
@@ -52,7 +52,7 @@ export interface AllocationMeterOptions {
  * Dispose it: it holds sessions and temporary files.
  */
 export class AllocationMeter {
-  private readonly store = new HiddenStore();
+  private readonly store: HiddenStore;
   private readonly inputs = new LayerInputs();
   private readonly sessions: LayerSessions;
   private readonly stride: number;
@@ -64,6 +64,7 @@ export class AllocationMeter {
 
   private constructor(private readonly options: AllocationMeterOptions) {
     const { model, runtime, batches } = options;
+    this.store = new HiddenStore(runtime.hiddenMemoryBytes);
     this.sessions = new LayerSessions(model, runtime);
     const tokens = batches.reduce((sum, { count, time }) => sum + count * time, 0);
     this.stride = Math.max(1, Math.ceil((4 * tokens * model.hiddenSize * model.layers.length) / traceBytes));

@@ -1,9 +1,15 @@
 import { mkdtemp, open, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import type { RuntimeOptions } from '../runtime/session';
 
-/** Bytes of hidden states kept in memory before the rest goes to a temporary file. */
-export const defaultHiddenMemory = 2 ** 30;
+/** What measurements of the whole model may use of the machine. */
+export interface MachineOptions extends RuntimeOptions {
+  /** Bytes of hidden states kept in memory before the rest goes to temporary files. */
+  readonly hiddenMemoryBytes?: number | undefined;
+}
+
+const defaultHiddenMemory = 2 ** 30;
 
 /**
  * Hidden states of many batches between layers. The first ones stay in memory; what goes beyond the limit is written to

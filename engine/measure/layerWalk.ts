@@ -1,8 +1,8 @@
 import type { DecoderLayerSpec, ModelSpec } from '../families/specification';
 import { layerNames } from '../graph/decoderLayerGraph';
-import { floats, type RuntimeOptions } from '../runtime/session';
+import { floats } from '../runtime/session';
 import { embedBatches } from './embedding';
-import { HiddenStore } from './hiddenStore';
+import { HiddenStore, type MachineOptions } from './hiddenStore';
 import { step, type JobContext } from './jobContext';
 import { LayerInputs } from './layerInputs';
 import type { LayerSessions } from './layerSessions';
@@ -27,7 +27,7 @@ export interface MoeObservation {
 export interface LayerWalkOptions {
   readonly model: ModelSpec;
   readonly sessions: LayerSessions;
-  readonly runtime: RuntimeOptions;
+  readonly runtime: MachineOptions;
   readonly batches: readonly SequenceBatch[];
   readonly variants: readonly ActiveExperts[];
   /** Sessions of the variants whose weights are not those of `model`, by variant; layers may share their specification. */
@@ -53,7 +53,7 @@ export interface LayerWalkResult {
  */
 export async function walkLayers(options: LayerWalkOptions): Promise<LayerWalkResult> {
   const { model, sessions, batches, variants, job } = options;
-  const store = new HiddenStore();
+  const store = new HiddenStore(options.runtime.hiddenMemoryBytes);
   const inputs = new LayerInputs();
   const [from, to] = options.progress ?? [0, 1];
   try {

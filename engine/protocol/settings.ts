@@ -11,6 +11,11 @@ export const engineSettingsSchema = z.object({
     .number()
     .positive()
     .default(2 ** 31),
+  /** Bytes of hidden states kept in memory; what goes beyond lies in temporary files. */
+  hiddenMemoryBytes: z
+    .number()
+    .min(0)
+    .default(2 ** 30),
 });
 
 export type EngineSettings = z.infer<typeof engineSettingsSchema>;

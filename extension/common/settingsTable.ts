@@ -25,6 +25,7 @@ export const settings = {
   'moeTuner.threads': setting(z.number().int().min(0).max(1024).default(0), 'machine-overridable', true),
   'moeTuner.cache.directory': setting(z.string().default(''), 'machine', true),
   'moeTuner.cache.limitGigabytes': setting(z.number().min(0.1).default(2), 'machine-overridable', true),
+  'moeTuner.memory.hiddenStatesGigabytes': setting(z.number().min(0).default(1), 'machine-overridable', true),
   'moeTuner.engine.nodePath': setting(z.string().default(''), 'machine', true),
   'moeTuner.codeLens.enabled': setting(z.boolean().default(true), 'resource', false),
 } as const;

@@ -33,6 +33,7 @@ beforeAll(async () => {
       threads: 2,
       cacheDirectory: path.join(folder, 'cache'),
       cacheLimitBytes: 2 ** 30,
+      hiddenMemoryBytes: 2 ** 30,
     },
     folder,
     () => undefined,

@@ -23,7 +23,13 @@ test('a search the editor stops ends with a plan, and a point of its front follo
   const log = (): void => undefined;
   engine = new EngineSupervisor({
     launch: () => ({ script: bundles().engine }),
-    settings: () => ({ provider: 'cpu', threads: 1, cacheDirectory: path.join(root, 'cache'), cacheLimitBytes: 1e9 }),
+    settings: () => ({
+      provider: 'cpu',
+      threads: 1,
+      cacheDirectory: path.join(root, 'cache'),
+      cacheLimitBytes: 1e9,
+      hiddenMemoryBytes: 1e9,
+    }),
     client: 'test',
     log: { debug: log, info: log, warn: log, error: log },
   });

@@ -48,7 +48,7 @@ const isAlive = (processId: number): boolean => {
 beforeEach(() => {
   states = [];
   lines = [];
-  settings = { provider: 'cpu', threads: 1, cacheDirectory: '/nowhere', cacheLimitBytes: 1e6 };
+  settings = { provider: 'cpu', threads: 1, cacheDirectory: '/nowhere', cacheLimitBytes: 1e6, hiddenMemoryBytes: 1e6 };
   folder = mkdtempSync(join(tmpdir(), 'supervisor-'));
 });
 
