@@ -62,13 +62,25 @@ interface ActiveExpertsPlace {
   readonly place: string;
 }
 
+/**
+ * Most experts a token can have: the sparse mixer always takes its own number, and routers with groups choose among the experts of
+ * the kept groups only.
+ */
+export function mostActiveExperts({ router, experts, activeExperts }: MoeBlockSpec): number {
+  if (router.sparseMixer !== undefined) {
+    return activeExperts;
+  }
+  const { groups } = router;
+  return groups === undefined ? experts.length : (experts.length / groups.count) * groups.kept;
+}
+
 /** @throws TunerError `usage` or what is asked for, when a block cannot run with k active experts */
 export function assertActiveExperts(
   block: MoeBlockSpec,
   k: number,
   { code, file, place }: ActiveExpertsPlace = { code: 'usage', place: '--active-experts' },
 ): void {
-  const most = block.router.sparseMixer === undefined ? block.experts.length : block.activeExperts;
+  const most = mostActiveExperts(block);
   if (!Number.isInteger(k) || k < 1 || k > most) {
     throw new TunerError(code, `Layer ${block.layer} cannot have ${k} active experts.`, {
       file,
