@@ -4,11 +4,15 @@ import { writeAtomically } from './atomicFile';
 import { headerLengthBytes } from './safetensorsHeader';
 import { dtypeBytes, type Dtype } from './types';
 
-/** A tensor to write: little-endian elements in row-major order, whole or as chunks that are asked for when their turn comes. */
-export interface TensorToWrite {
+/** What a header says of a tensor. */
+export interface TensorDescription {
   readonly name: string;
   readonly dtype: Dtype;
   readonly shape: readonly number[];
+}
+
+/** A tensor to write: little-endian elements in row-major order, whole or as chunks that are asked for when their turn comes. */
+export interface TensorToWrite extends TensorDescription {
   readonly data: Uint8Array | AsyncIterable<Uint8Array>;
 }
 
@@ -54,8 +58,13 @@ export async function writeSafetensors(
   });
 }
 
-function buildHeader(
-  tensors: readonly TensorToWrite[],
+/**
+ * The first bytes of a safetensors file whose tensors follow each other in the given order, padded to 8 bytes.
+ * @param file for messages
+ * @throws TunerError `internal` when a name occurs twice
+ */
+export function buildHeader(
+  tensors: readonly TensorDescription[],
   metadata: Readonly<Record<string, string>>,
   file: string,
 ): Buffer {

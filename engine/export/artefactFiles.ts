@@ -1,8 +1,18 @@
+import type { FileHandle } from 'node:fs/promises';
+
 /** A file of an artefact whose content was generated. */
 export interface TextFile {
   /** Path below the artefact's folder, with slashes. */
   readonly name: string;
   readonly text: string;
+}
+
+/** A generated file that says something about the others: its length is known before them, its text after them. */
+export interface ClosingFile {
+  readonly name: string;
+  readonly bytes: number;
+  /** @param folder where all other files lie */
+  closing(folder: string): Promise<string>;
 }
 
 /** A file of an artefact that is the same as one that exists. */
@@ -15,7 +25,18 @@ export interface CopiedFile {
   readonly shares: boolean;
 }
 
-export type ArtefactFile = TextFile | CopiedFile;
+/** A file too large for memory, which is put together while it is written. */
+export interface StreamedFile {
+  readonly name: string;
+  readonly bytes: number;
+  /**
+   * Fills the empty file; flushing and closing are the caller's.
+   * @param written is told how many bytes are done; it may throw to end it
+   */
+  stream(handle: FileHandle, written: (bytes: number) => void): Promise<void>;
+}
+
+export type ArtefactFile = TextFile | CopiedFile | StreamedFile | ClosingFile;
 
 /** Bytes that a file will have on disk. */
 export function predictedBytes(file: ArtefactFile): number {

@@ -1,6 +1,6 @@
 import { constants, createReadStream } from 'node:fs';
 import { copyFile, link, open, rm } from 'node:fs/promises';
-import type { CopiedFile } from './artefactFiles';
+import type { CopiedFile, StreamedFile } from './artefactFiles';
 
 /** How an existing file came into an artefact. */
 export type Placement = 'clone' | 'link' | 'copy';
@@ -10,6 +10,8 @@ export interface ArtefactOutput {
   writeText(file: string, text: string): Promise<void>;
   /** @param copied is told how many bytes of a copy are done; it may throw to end it */
   place(source: CopiedFile, file: string, copied: (bytes: number) => void): Promise<Placement>;
+  /** @param written is told how many bytes are done; it may throw to end it */
+  stream(content: StreamedFile, file: string, written: (bytes: number) => void): Promise<void>;
 }
 
 /** Bytes of a copy that are read at once. */
@@ -40,6 +42,15 @@ export const diskOutput: ArtefactOutput = {
     }
     await copyBytes(source, file, copied);
     return 'copy';
+  },
+  async stream(content, file, written) {
+    const handle = await open(file, 'wx');
+    try {
+      await content.stream(handle, written);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
   },
 };
 

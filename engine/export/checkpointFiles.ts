@@ -8,7 +8,7 @@ import { TunerError } from '../protocol/errors';
 import type { CopiedFile } from './artefactFiles';
 
 const singleName = 'model.safetensors';
-const indexName = 'model.safetensors.index.json';
+export const indexName = 'model.safetensors.index.json';
 
 /** Files beside the weights that loaders read or licences ask for; anything else stays where it is. */
 const companions: readonly RegExp[] = [

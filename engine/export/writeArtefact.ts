@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { lstat, mkdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { flushFolder, writeError } from '../checkpoint/atomicFile';
@@ -7,6 +6,8 @@ import type { JobContext } from '../measure/jobContext';
 import { cancelledError, TunerError } from '../protocol/errors';
 import { predictedBytes, type ArtefactFile } from './artefactFiles';
 import { diskOutput, type ArtefactOutput, type Placement } from './artefactOutput';
+import { assertSpace } from './diskSpace';
+import { claimFolder, partialFolder, releaseFolder, removeLeftovers } from './partialFolders';
 
 /** What was written, and how the files that exist already came into it. */
 export interface WrittenArtefact {
@@ -41,7 +42,7 @@ export async function assertAbsent(folder: string): Promise<void> {
 /**
  * Writes a folder so that it exists complete or not at all: everything goes into a temporary folder beside it, is flushed, checked
  * and renamed last. On failure and when cancelled the temporary folder is removed; one that a killed process left behind is
- * named `.NAME.….partial` and can be deleted.
+ * named `.NAME.….partial` and goes when the same name is written again.
  * @throws TunerError `outputExists`, `writeFailed`, `cancelled`, and what `verify` throws
  */
 export async function writeArtefact(
@@ -50,23 +51,25 @@ export async function writeArtefact(
   { job, verify, output = diskOutput }: WriteOptions,
 ): Promise<WrittenArtefact> {
   await assertAbsent(folder);
-  const temporary = path.join(
-    path.dirname(folder),
-    `.${path.basename(folder)}.${randomBytes(6).toString('hex')}.partial`,
-  );
+  await removeLeftovers(folder);
+  const temporary = partialFolder(folder);
   try {
     await mkdir(temporary);
+    await claimFolder(temporary);
+    await assertSpace(folder, files);
     const placements = await writeFiles(temporary, files, output, job);
     const written = await measureFiles(temporary, files);
     await verify(temporary);
     assertGoesOn(job);
     await flushFolders(temporary, files);
     await assertAbsent(folder);
+    await releaseFolder(temporary);
     await rename(temporary, folder);
     await flushFolder(path.dirname(folder));
     return { files: written, bytes: written.reduce((sum, { bytes }) => sum + bytes, 0), placements };
   } catch (error) {
     await rm(temporary, { recursive: true, force: true }).catch(() => undefined);
+    await releaseFolder(temporary).catch(() => undefined);
     throw writeError(error, folder);
   }
 }
@@ -83,20 +86,25 @@ async function writeFiles(
   );
   const placements = new Set<Placement>();
   let before = 0;
-  for (const file of files) {
+  // Files about the others come after them.
+  for (const file of [...files].sort((left, right) => Number('closing' in left) - Number('closing' in right))) {
     assertGoesOn(job);
     job.progress(before / total, `Writing ${file.name}`);
     const place = path.join(folder, ...file.name.split('/'));
     await mkdir(path.dirname(place), { recursive: true });
+    const start = before;
+    const goesOn = (verb: string) => (bytes: number) => {
+      assertGoesOn(job);
+      job.progress((start + bytes) / total, `${verb} ${file.name}`);
+    };
     if ('text' in file) {
       await output.writeText(place, file.text);
+    } else if ('closing' in file) {
+      await output.writeText(place, await file.closing(folder));
+    } else if ('stream' in file) {
+      await output.stream(file, place, goesOn('Writing'));
     } else {
-      const start = before;
-      const copied = (bytes: number) => {
-        assertGoesOn(job);
-        job.progress((start + bytes) / total, `Copying ${file.name}`);
-      };
-      placements.add(await output.place(file, place, copied));
+      placements.add(await output.place(file, place, goesOn('Copying')));
     }
     before += predictedBytes(file);
   }

@@ -11,7 +11,7 @@ import type { FeedForwardSpec, MoeBlockSpec, ModelSpec, NormSpec, SharedExpertSp
 import { checkTunedActiveExperts, tunedActiveExperts } from './tunedActiveExperts';
 
 /** Modules that predict further tokens during training. */
-const predictionModule = /^(model\.|language_model\.)*mtp(_|\.)/;
+export const predictionModule = /^(model\.|language_model\.)*mtp(_|\.)/;
 
 /** A checkpoint with its family applied: the MoE blocks, and the whole decoder where the forward is supported. */
 export interface ResolvedModel {

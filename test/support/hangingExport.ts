@@ -6,7 +6,7 @@ import { quietJob } from '../../engine/measure/jobContext';
 const [folder, source, bytes] = process.argv.slice(2);
 
 const output: ArtefactOutput = {
-  writeText: diskOutput.writeText.bind(diskOutput),
+  ...diskOutput,
   async place(file, place, copied) {
     await copyBytes(file.source, place, copied);
     process.stdout.write('halfway\n');

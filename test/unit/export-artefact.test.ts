@@ -129,7 +129,7 @@ describe('a checkpoint for Transformers', () => {
   test('gets the bytes where neither clones nor links can be made', async () => {
     const { out, run } = await prepare(samplePath, samplePlan);
     const copying: ArtefactOutput = {
-      writeText: diskOutput.writeText.bind(diskOutput),
+      ...diskOutput,
       place: (file, place, copied) => diskOutput.place({ ...file, shares: false }, place, copied),
     };
     await run('huggingface', quietJob(), copying);
@@ -335,6 +335,7 @@ describe('interrupted writes leave nothing', () => {
     for (const fails of ['text', 'weights'] as const) {
       const full = Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
       const output: ArtefactOutput = {
+        ...diskOutput,
         writeText: (file, text) => (fails === 'text' ? Promise.reject(full) : diskOutput.writeText(file, text)),
         place: () => Promise.reject(full),
       };
@@ -348,7 +349,7 @@ describe('interrupted writes leave nothing', () => {
   test('weights that change under way', async () => {
     const { root, run } = await prepare(samplePath, samplePlan);
     const output: ArtefactOutput = {
-      writeText: diskOutput.writeText.bind(diskOutput),
+      ...diskOutput,
       async place(file, place, copied) {
         if (!file.shares) {
           return diskOutput.place(file, place, copied);
@@ -378,7 +379,7 @@ describe('interrupted writes leave nothing', () => {
         },
       };
       const output: ArtefactOutput = {
-        writeText: diskOutput.writeText.bind(diskOutput),
+        ...diskOutput,
         async place(file, place, copied) {
           copied(1);
           copied(2);
