@@ -1,5 +1,8 @@
+import { planEditorTexts } from './plan-editor/texts';
+
 /** Every text the webviews show, in English, as whole sentences with named placeholders. */
 export const english = {
+  ...planEditorTexts,
   dashboardTitle: 'MoE Tuner dashboard',
   loading: 'Loading…',
   readingCheckpoint: 'Reading the checkpoint…',
@@ -148,6 +151,23 @@ export const english = {
   mean: 'Mean',
   evaluationNote: '{average} active experts on average, {seconds}, {provider}',
   seconds: '{seconds}\u00a0s',
+  exportSection: 'Export: {section}',
+  compareTitle: 'Compare runs',
+  compareEmpty: 'Runs of Evaluate appear here; two or more of them can be set side by side.',
+  compareRuns: 'Runs to compare',
+  compareMetric: 'Measure',
+  compareBest: 'best',
+  compareAverage: 'Active experts on average',
+  comparePerplexity: 'Perplexity, {name}',
+  compareKl: 'KL to the baseline, {name}',
+  compareAgreement: 'Same top-1, {name}',
+  compareTask: 'Accuracy, {name}',
+  compareSeconds: 'Seconds',
+  compareProvider: 'Provider',
+  comparePick: 'Choose at least two runs.',
+  compareNote: 'The best value of a row is marked; runs on other texts leave gaps.',
+  utilisationTitle: 'Expert utilisation',
+  utilisationEmpty: 'Not calibrated yet. Calibrate records on text which experts the router really chooses.',
   staleBadge: 'outdated',
   windowedTable:
     'Rows {firstRow}–{lastRow} of {rows}, columns {firstColumn}–{lastColumn} of {columns}; the cursor moves on to the others.',

@@ -18,6 +18,7 @@ export async function inspect(folder: string): Promise<CheckpointSummary> {
       active: block?.activeExperts ?? 0,
       sharedExperts: (block?.shared ?? block?.beside)?.count ?? 0,
       expertBytes: block === undefined ? 0 : bytesOf(specTensors(block.experts)),
+      ...(block?.experts[0] === undefined ? {} : { expertParameters: matrixParameters(block.experts[0]) }),
     };
   });
   const all = [...checkpoint.tensors.values()];

@@ -8,6 +8,7 @@ export const layerSummarySchema = z.object({
   active: z.number().int().describe('Active routed experts per token; 0 in a dense layer.'),
   sharedExperts: z.number().int(),
   expertBytes: z.number().describe('Bytes of the routed experts of this layer.'),
+  expertParameters: z.number().optional().describe('Parameters of one routed expert; absent in a dense layer.'),
 });
 
 /** Whether the engine can do something with this checkpoint, and the reason where it cannot. */

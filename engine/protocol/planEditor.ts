@@ -38,6 +38,8 @@ export const editedLayerSchema = z.object({
   trained: z.number().int().positive(),
   /** Bytes of one routed expert as stored. */
   expertBytes: z.number(),
+  /** Parameters of one routed expert. */
+  expertParameters: z.number().optional(),
 });
 
 /** Predicted loss of every layer by its number of active experts. */
@@ -64,8 +66,6 @@ export const planMeasurementsSchema = z.object({
   /** Why it could not be read. */
   reason: z.string().optional(),
   layers: z.array(editedLayerSchema),
-  hiddenSize: z.number().int().optional(),
-  expertIntermediateSize: z.number().int().optional(),
   tables: z.array(lossTableSchema),
   /** The allocation that the run which wrote the plan chose, where it is known. */
   solved: z.array(z.number().int()).optional(),

@@ -10,11 +10,12 @@ import type { PlanMatch } from './planCheckpoint';
 function editedLayers(summary: CheckpointSummary): EditedLayer[] {
   return summary.layers
     .filter(({ moe, experts, active }) => moe && experts > 0 && active > 0)
-    .map(({ index, experts, active, expertBytes }) => ({
+    .map(({ index, experts, active, expertBytes, expertParameters }) => ({
       index,
       experts,
       trained: active,
       expertBytes: expertBytes / experts,
+      ...(expertParameters === undefined ? {} : { expertParameters }),
     }));
 }
 
@@ -100,8 +101,6 @@ export function planMeasurements(
     ...known,
     state: 'ready',
     layers,
-    hiddenSize: summary.hiddenSize,
-    expertIntermediateSize: summary.expertIntermediateSize,
     tables: [...lossTables(entry, layers)],
     ...(wrote ? { solved: budget.activeExperts } : {}),
     evaluations: evaluations

@@ -6,6 +6,8 @@ export interface ChartTheme {
   readonly muted: string;
   readonly lines: string;
   readonly background: string;
+  /** Background of editors, on which charts in an editor tab stand. */
+  readonly page: string;
   readonly accent: string;
   readonly second: string;
   readonly third: string;
@@ -26,6 +28,7 @@ export function readChartTheme(): ChartTheme {
     muted: highContrast ? foreground : themeValue(['--vscode-descriptionForeground'], foreground),
     lines: themeValue(['--vscode-charts-lines', '--vscode-panel-border'], foreground),
     background: themeValue(['--vscode-sideBar-background', '--vscode-editor-background'], 'transparent'),
+    page: themeValue(['--vscode-editor-background'], 'canvas'),
     accent: themeValue(['--vscode-charts-blue', '--vscode-focusBorder'], foreground),
     second: themeValue(['--vscode-charts-orange', '--vscode-charts-yellow'], foreground),
     third: themeValue(['--vscode-charts-green', '--vscode-charts-purple'], foreground),

@@ -3,7 +3,18 @@ import { cividisTable, colourSteps, cssColour } from './colourScale';
 
 /** Looks of a legend mark; each is a shape as well as a colour. */
 export type MarkShape =
-  'line' | 'dashes' | 'ring' | 'triangle' | 'diamond' | 'bar' | 'step' | 'square' | 'dot' | 'cross';
+  | 'line'
+  | 'dashes'
+  | 'ring'
+  | 'triangle'
+  | 'diamond'
+  | 'bar'
+  | 'step'
+  | 'square'
+  | 'dot'
+  | 'cross'
+  | 'selected'
+  | 'hatched';
 
 export interface LegendEntry {
   readonly shape: MarkShape;

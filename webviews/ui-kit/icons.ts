@@ -12,6 +12,10 @@ const outlines = {
   lock: 'M4 7.3h8v6.2H4zM5.6 7.3V4.9a2.4 2.4 0 014.8 0v2.4',
   chevron: 'M6 3.8L10.2 8 6 12.2',
   play: 'M4.5 2.8v10.4L12.8 8z',
+  plus: 'M8 3v10M3 8h10',
+  minus: 'M3 8h10',
+  unlock: 'M4 7.3h8v6.2H4zM5.6 7.3V4.9a2.4 2.4 0 014.6-.9',
+  export: 'M8 10V2M5 4.6L8 1.8l3 2.8M3 8v5.5h10V8',
 } as const;
 
 export type IconName = keyof typeof outlines;

@@ -1,0 +1,71 @@
+import type { Plan } from '../../engine/protocol/plan';
+import type { PlanEditorMessage, PlanMeasurements } from '../../engine/protocol/planEditor';
+import { numbersOf } from './layerState';
+
+export type EditMessage = Extract<PlanEditorMessage, { readonly edit: number }>;
+type WithoutNumber<Message> = Message extends unknown ? Omit<Message, 'edit'> : never;
+/** An edit before it has its number. */
+export type NewEdit = WithoutNumber<EditMessage>;
+
+function afterEdit(plan: Plan, edit: EditMessage, measurements: PlanMeasurements): Plan {
+  switch (edit.kind) {
+    case 'setBudgets': {
+      const activeExperts = [...(numbersOf(plan, measurements) ?? [])];
+      for (const { position, active } of edit.changes) {
+        activeExperts[position] = active;
+      }
+      return { ...plan, activeExperts };
+    }
+    case 'setLocked':
+      return { ...plan, locked: edit.locked };
+    case 'setKept': {
+      if (plan.prune === undefined) {
+        return plan;
+      }
+      const keep = [...plan.prune.keep];
+      for (const { position, keep: kept } of edit.changes) {
+        keep[position] = kept;
+      }
+      return { ...plan, prune: { ...plan.prune, keep } };
+    }
+    case 'setBits': {
+      if (plan.quantize === undefined) {
+        return plan;
+      }
+      const layers = [...plan.quantize.layers];
+      for (const { position, projection, bits } of edit.changes) {
+        const before = layers[position];
+        const spread = typeof before === 'object' ? before : { gate: before, up: before, down: before };
+        layers[position] = projection === undefined ? bits : { ...spread, [projection]: bits };
+      }
+      return { ...plan, quantize: { ...plan.quantize, layers } };
+    }
+  }
+}
+
+/**
+ * Edits on their way to the document. Until the extension has answered, the page shows the plan as it will be; what the document says
+ * then replaces it.
+ */
+export class PendingEdits {
+  private waiting: EditMessage[] = [];
+  private last = 0;
+
+  /** Numbers an edit and remembers it. */
+  add(edit: NewEdit): EditMessage {
+    this.last += 1;
+    const message = { ...edit, edit: this.last };
+    this.waiting.push(message);
+    return message;
+  }
+
+  /** The extension has handled everything up to this edit. */
+  settle(applied: number): void {
+    this.waiting = this.waiting.filter(({ edit }) => edit > applied);
+  }
+
+  /** A plan as it will be when all waiting edits are in it. */
+  apply(plan: Plan, measurements: PlanMeasurements): Plan {
+    return this.waiting.reduce((current, edit) => afterEdit(current, edit, measurements), plan);
+  }
+}

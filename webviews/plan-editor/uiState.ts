@@ -1,0 +1,54 @@
+import * as z from 'zod';
+import { lossTableNames } from '../../engine/protocol/planEditor';
+
+/** The sections of the plan editor, in the order in which they stand. */
+export const sectionNames = ['budgets', 'experts', 'quantization', 'evaluate'] as const;
+
+/** What the person has arranged in this editor. Kept by VS Code while it is hidden; never holds numbers of the plan. */
+export const uiStateSchema = z.object({
+  collapsed: z.array(z.enum(sectionNames)).default([]),
+  tables: z.array(z.enum(sectionNames)).default([]),
+  /** Table behind the bars; the most trustworthy one when absent. */
+  lossTable: z.enum(lossTableNames).optional(),
+  /** Layer that has the cursor, and the layers that are selected, by position. */
+  layer: z.number().int().min(0).default(0),
+  selected: z.array(z.number().int().min(0)).default([]),
+  /** Cursor of the experts grid and of the bits table. */
+  expert: z.object({ row: z.number().int().min(0), column: z.number().int().min(0) }).default({ row: 0, column: 0 }),
+  bits: z.object({ row: z.number().int().min(0), column: z.number().int().min(0) }).default({ row: 0, column: 0 }),
+  /** End time of the evaluation that is shown; the newest when absent. */
+  evaluation: z.string().optional(),
+  scroll: z.number().default(0),
+});
+
+export type SectionName = (typeof sectionNames)[number];
+export type UiState = z.infer<typeof uiStateSchema>;
+
+/** Keeps the UI state and writes each change through, so that the page can be torn down at any time. */
+export class UiStateStore {
+  private state: UiState;
+
+  /** @param saved what an earlier life of the page wrote, unvalidated; anything unreadable starts afresh */
+  constructor(
+    saved: unknown,
+    private readonly write: (state: UiState) => void,
+  ) {
+    const parsed = uiStateSchema.safeParse(saved ?? {});
+    this.state = parsed.success ? parsed.data : uiStateSchema.parse({});
+  }
+
+  get current(): UiState {
+    return this.state;
+  }
+
+  change(part: Partial<UiState>): void {
+    this.state = { ...this.state, ...part };
+    this.write(this.state);
+  }
+
+  /** Adds a section to one of the lists of sections, or takes it out. */
+  toggle(list: 'collapsed' | 'tables', section: SectionName, on: boolean): void {
+    const others = this.state[list].filter((name) => name !== section);
+    this.change({ [list]: on ? [...others, section] : others });
+  }
+}
