@@ -1,0 +1,87 @@
+/** Bits that weights can be rounded to; 16 leaves them as they are. */
+export const codeBits = [2, 3, 4, 8] as const;
+
+export type CodeBits = (typeof codeBits)[number];
+
+/** How a matrix is to be rounded. */
+export interface RoundingFormat {
+  readonly bits: CodeBits;
+  /** Consecutive weights of a row that share a scale. */
+  readonly group: number;
+  /** Whether codes are centred on zero; otherwise every scale has a zero point. */
+  readonly symmetric: boolean;
+}
+
+/** A row-major matrix `[rows, columns]`; columns are the inputs of the linear map. */
+export interface Matrix {
+  readonly values: Float32Array;
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/**
+ * A rounded matrix: weight = (code - zero point) · scale of its group. Codes are unsigned, one byte each, `[rows, columns]`;
+ * scales and zero points are `[rows, columns / group]`. Without zero points the code 2^(bits - 1) is zero.
+ */
+export interface QuantizedMatrix extends RoundingFormat {
+  readonly rows: number;
+  readonly columns: number;
+  readonly codes: Uint8Array;
+  readonly scales: Float32Array;
+  readonly zeroPoints?: Uint8Array | undefined;
+}
+
+/** Room for a rounded matrix. `columns` must be a multiple of the group. */
+export function emptyQuantized(rows: number, columns: number, format: RoundingFormat): QuantizedMatrix {
+  const groups = (rows * columns) / format.group;
+  return {
+    bits: format.bits,
+    group: format.group,
+    symmetric: format.symmetric,
+    rows,
+    columns,
+    codes: new Uint8Array(rows * columns),
+    scales: new Float32Array(groups),
+    ...(format.symmetric ? {} : { zeroPoints: new Uint8Array(groups) }),
+  };
+}
+
+/** The weights that a rounded matrix stands for, `[rows, columns]`. */
+export function dequantize(matrix: QuantizedMatrix): Float32Array {
+  const { codes, scales, zeroPoints, group } = matrix;
+  const middle = 2 ** (matrix.bits - 1);
+  const values = new Float32Array(codes.length);
+  for (let at = 0, inGroup = 0; at < codes.length; inGroup += 1) {
+    const scale = scales[inGroup]!;
+    const zero = zeroPoints === undefined ? middle : zeroPoints[inGroup]!;
+    for (const end = at + group; at < end; at += 1) {
+      values[at] = (codes[at]! - zero) * scale;
+    }
+  }
+  return values;
+}
+
+const floatView = new Float32Array(1);
+const bitView = new Uint32Array(floatView.buffer);
+
+/** Exponents of the smallest normal and largest float16, and its stored significand bits. */
+const [leastExponent, mostExponent, significandBits] = [-14, 15, 10];
+const largestScale = 65504;
+
+/**
+ * The nearest float16 of a positive number, ties to even, never zero. Targets store scales in 16 bits, so they are rounded before the
+ * codes are chosen: what is measured is what runs.
+ */
+export function roundScale(scale: number): number {
+  floatView[0] = scale;
+  const exponent = (bitView[0]! >>> 23) - 127;
+  if (exponent > mostExponent) {
+    return largestScale;
+  }
+  const step = 2 ** (Math.max(leastExponent, exponent) - significandBits);
+  const steps = scale / step;
+  const below = Math.floor(steps);
+  const rest = steps - below;
+  const rounded = rest > 0.5 || (rest === 0.5 && below % 2 === 1) ? below + 1 : below;
+  return Math.min(largestScale, Math.max(1, rounded) * step);
+}

@@ -1,0 +1,96 @@
+import path from 'node:path';
+import type { FeedForwardSpec } from '../families/specification';
+import { step } from '../measure/jobContext';
+import { quantizers, type ExpertBits, type Quantizer } from '../methods/quantize/quantizers';
+import { TunerError } from '../protocol/errors';
+import type { Plan } from '../protocol/plan';
+import { assertGroups, plannedBits } from './quantizeBits';
+import { scalableChannels } from './scalableChannels';
+import { writeRoundedExpert } from './quantizeWeights';
+import { readFeedForward } from './readWeight';
+import { roundedExpertsOf } from './roundedWeightsFile';
+import type { TransformStage } from './stage';
+
+/** Longest time one expert may take, in seconds. */
+const expertDeadlineSeconds = 600;
+
+/**
+ * Rounding of the routed experts. Methods that look at weights alone are computed again, which gives the same bytes; what was
+ * calibrated is read from the file of rounded weights beside the plan.
+ */
+export const quantizeStage: TransformStage = {
+  section: 'quantize',
+  check(blocks, plan, planFile) {
+    const quantize = plan.quantize!;
+    const bits = plannedBits(quantize.layers, blocks, planFile);
+    assertGroups(quantize.group, bits, blocks, { file: planFile, place: 'quantize.group' });
+    if (bits.every((experts) => experts.every(unchanged)) && (quantize.others ?? 16) === 16) {
+      throw new TunerError('malformedPlan', 'The plan quantizes nothing: all bits are 16.', {
+        file: planFile,
+        place: 'quantize.layers',
+        wayOut: 'Choose 2, 3, 4 or 8 bits for a layer, or take the section out.',
+      });
+    }
+    const method = knownMethod(quantize.method, planFile);
+    if (method.needs === 'moments' && weightsFile(plan, planFile) === undefined) {
+      throw new TunerError(
+        'malformedPlan',
+        `The method "${quantize.method}" rounds by calibration, and the plan names no file of rounded weights.`,
+        {
+          file: planFile,
+          place: 'quantize.options.weights',
+          wayOut: 'Make the section with "quantize", or choose rtn or hqq.',
+        },
+      );
+    }
+  },
+  async apply(block, _, position, plan, context) {
+    const quantize = plan.quantize!;
+    const bits = plannedBits(quantize.layers.slice(position, position + 1), [block], context.planFile)[0]!;
+    if (bits.every(unchanged)) {
+      return block;
+    }
+    const stored = weightsFile(plan, context.planFile);
+    if (stored !== undefined) {
+      return { ...block, experts: await roundedExpertsOf(stored, plan, position, block) };
+    }
+    const method = knownMethod(quantize.method, context.planFile);
+    const { group, symmetric } = quantize;
+    const experts: FeedForwardSpec[] = [];
+    for (const [expert, network] of block.experts.entries()) {
+      context.job.progress(position / quantize.layers.length, `Rounding layer ${block.layer}`);
+      const label = `rounding of layer ${block.layer}, expert ${expert}`;
+      experts.push(
+        await step(context.job, label, expertDeadlineSeconds, async () => {
+          const weights = await readFeedForward(network);
+          const rounding = { bits: bits[expert]!, group, symmetric, scalableChannels: scalableChannels(block) };
+          const rounded = method.round(weights, rounding, undefined);
+          return writeRoundedExpert(context.scratch, `layer ${block.layer}.${expert}`, network, weights, rounded);
+        }),
+      );
+    }
+    return { ...block, experts };
+  },
+};
+
+function unchanged({ gate, up, down }: ExpertBits): boolean {
+  return gate === 16 && up === 16 && down === 16;
+}
+
+/** @throws TunerError `malformedPlan` for a method that does not exist */
+function knownMethod(name: string, planFile: string): Quantizer {
+  if (Object.hasOwn(quantizers, name)) {
+    return quantizers[name as keyof typeof quantizers];
+  }
+  throw new TunerError('malformedPlan', `There is no quantizer "${name}".`, {
+    file: planFile,
+    place: 'quantize.method',
+    wayOut: `Choose one of ${Object.keys(quantizers).join(', ')}.`,
+  });
+}
+
+/** Absolute path of the rounded weights that a plan names, a file beside it. */
+export function weightsFile(plan: Plan, planFile: string): string | undefined {
+  const name = plan.quantize?.options?.['weights'];
+  return typeof name === 'string' ? path.resolve(path.dirname(planFile), path.basename(name)) : undefined;
+}
