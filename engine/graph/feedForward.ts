@@ -10,19 +10,29 @@ export function feedForward(
   network: FeedForwardSpec,
   activation: ActivationSpec,
 ): Value {
+  return linear(graph, intermediateActivations(graph, x, network, activation), network.down);
+}
+
+/** What enters the down projection, `[rows, width]`. */
+export function intermediateActivations(
+  graph: GraphBuilder,
+  x: Value,
+  network: FeedForwardSpec,
+  activation: ActivationSpec,
+): Value {
   switch (network.layout) {
     case 'gated': {
       const gate = linear(graph, x, network.gate);
       const up = linear(graph, x, network.up);
-      return linear(graph, gatedActivation(graph, gate, up, activation), network.down);
+      return gatedActivation(graph, gate, up, activation);
     }
     case 'fused-gated': {
       const both = linear(graph, x, network.gateUp);
       const [gate, up] = separate(graph, both, network.gateUp.outputSize / 2, network.arrangement);
-      return linear(graph, gatedActivation(graph, gate, up, activation), network.down);
+      return gatedActivation(graph, gate, up, activation);
     }
     case 'ungated':
-      return linear(graph, ungatedActivation(graph, linear(graph, x, network.up), activation), network.down);
+      return ungatedActivation(graph, linear(graph, x, network.up), activation);
   }
 }
 

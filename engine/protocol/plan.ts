@@ -70,6 +70,10 @@ export const planMergeSchema = z
       .array(z.array(z.array(z.number()).min(1)).min(1))
       .optional()
       .describe('Weight of every member in its group, parallel to groups; equal weights where absent.'),
+    statisticsFile: z
+      .string()
+      .optional()
+      .describe('Statistics file that merging itself reads, from the folder of the plan; "statistics" is its hash.'),
     options: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).optional(),
     ...evidence,
   })

@@ -9,7 +9,8 @@ export function computedDtype(weight: WeightSource): FloatDtype {
   return weight.storage === 'plain' ? floatDtype(weight.entry.dtype) : 'BF16';
 }
 
-function floatDtype(dtype: Dtype): FloatDtype {
+/** The float dtype that a stored dtype is computed in: itself where it is one, else bfloat16. */
+export function floatDtype(dtype: Dtype): FloatDtype {
   return dtype === 'F16' || dtype === 'F32' ? dtype : 'BF16';
 }
 
