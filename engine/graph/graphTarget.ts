@@ -24,6 +24,8 @@ export interface GraphTarget {
   readonly precision: ExpertPrecision;
   /** Most outputs of one `Split`: WebGPU binds every one as a buffer. */
   readonly splitOutputs: number;
+  /** Norms of combined expert outputs through their inner products: where float64 products are available. */
+  readonly gramSquares: boolean;
 }
 
 export const cpuTarget: GraphTarget = {
@@ -31,4 +33,5 @@ export const cpuTarget: GraphTarget = {
   products: 'plain',
   precision: 'float32',
   splitOutputs: Infinity,
+  gramSquares: false,
 };

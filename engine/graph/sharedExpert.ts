@@ -1,6 +1,7 @@
 import type { MoeBlockSpec, SharedExpertSpec } from '../families/specification';
 import { feedForward } from './feedForward';
 import type { GraphBuilder, Value } from './graphBuilder';
+import { floatTypes } from './gpu/expertRows';
 import { linear } from './linear';
 
 /** What a block adds to its routed experts for every token: the shared expert, a bias, both, or undefined. */
@@ -15,7 +16,10 @@ export function besideRouted(graph: GraphBuilder, x: Value, block: MoeBlockSpec)
 
 /** Output of a shared expert for `x [tokens, hidden]`, behind its gate where it has one. */
 export function sharedExpert(graph: GraphBuilder, x: Value, shared: SharedExpertSpec): Value {
-  const output = feedForward(graph, x, shared.network, shared.activation);
+  const view = graph.inPrecision(floatTypes[graph.target.precision]);
+  const inPrecision = view === graph ? x : view.cast(x);
+  const network = feedForward(view, inPrecision, shared.network, shared.activation);
+  const output = view === graph ? network : graph.cast(network);
   const gated =
     shared.gate === undefined
       ? output
