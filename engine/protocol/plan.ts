@@ -53,6 +53,9 @@ export const planPruneSchema = z
       .array(z.number().positive())
       .optional()
       .describe('Factor on the routed output per MoE layer, for routers that do not renormalise their gates.'),
+    chosen: z.string().optional().describe('Which method "auto" took, or "search".'),
+    measuredKl: z.number().optional().describe('Measured KL divergence from the full model, nats per token.'),
+    tasks: z.array(z.string()).optional().describe('Tasks or domains of the text that the experts were ranked by.'),
     ...evidence,
   })
   .strict();

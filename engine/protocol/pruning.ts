@@ -48,7 +48,8 @@ export const pruneParamsSchema = z.object({
   base: z.string().optional(),
   /** Let layers keep different numbers of experts, with the same total. */
   ragged: z.boolean().default(false),
-  correction: z.enum(pruneCorrectionNames).default('none'),
+  /** Without one, single methods correct nothing and `auto` measures both. */
+  correction: z.enum(pruneCorrectionNames).optional(),
   /** Whether experts with extreme activations may go too. */
   pruneSuperExperts: z.boolean().default(false),
   length: z.number().int().min(2).optional(),

@@ -20,14 +20,18 @@ export const pruneStage: TransformStage = {
     });
   },
   apply(block, _, position, plan) {
-    const keep = plan.prune!.keep[position]!;
-    const scale = plan.prune!.correction?.[position];
-    const pruned = keep.length === block.experts.length ? block : withExperts(block, keep);
-    return Promise.resolve(
-      scale === undefined || scale === 1 ? pruned : { ...pruned, routedScale: (pruned.routedScale ?? 1) * scale },
-    );
+    return Promise.resolve(prunedBlock(block, plan.prune!.keep[position]!, plan.prune!.correction?.[position]));
   },
 };
+
+/**
+ * A block with some of its experts, and a factor on its routed output. The given one where nothing changes.
+ * @param keep positions of the experts that stay, ascending
+ */
+export function prunedBlock(block: MoeBlockSpec, keep: readonly number[], scale?: number): MoeBlockSpec {
+  const pruned = keep.length === block.experts.length ? block : withExperts(block, keep);
+  return scale === undefined || scale === 1 ? pruned : { ...pruned, routedScale: (pruned.routedScale ?? 1) * scale };
+}
 
 /** A block with some of its experts, given by their positions in it, and their rows of the router. */
 export function withExperts(block: MoeBlockSpec, positions: readonly number[]): MoeBlockSpec {
@@ -55,7 +59,7 @@ export function assertLayers(place: string, found: number, layers: number, file:
  * Experts that stay must exist, ascend, and fill the groups of the router evenly, because routers cut their scores into groups of
  * equal size.
  */
-function assertKept(block: MoeBlockSpec, keep: readonly number[], place: string, file: string): void {
+export function assertKept(block: MoeBlockSpec, keep: readonly number[], place: string, file: string): void {
   const wrong = keep.findIndex((expert, at) => expert >= block.experts.length || (at > 0 && keep[at - 1]! >= expert));
   if (wrong !== -1) {
     throw new TunerError('malformedPlan', `Decoder layer ${block.layer} cannot keep expert ${keep[wrong]} there.`, {
