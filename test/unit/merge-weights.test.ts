@@ -176,6 +176,10 @@ describe.each(mergedFamilies)('merging in %s', (name) => {
     const all = await withMergedExperts(block, groups, merged, 'all', with_.scratch);
     expect(all.experts).toHaveLength(block.experts.length);
     expect(distance(await run(block), await run(all))).toBeLessThan(10 * rounding);
+    if (block.router.groups !== undefined) {
+      // One expert fewer does not fill groups of equal size: plans are refused then.
+      return;
+    }
     const first = await withMergedExperts(block, groups, merged, 'first', with_.scratch);
     expect(first.experts).toHaveLength(block.experts.length - 1);
     expect(first.router.keptRows).toEqual([0, ...groups.slice(1).map(({ members }) => members[0])]);
