@@ -4,7 +4,7 @@ import * as z from 'zod';
 export const targetNames = ['huggingface', 'vllm', 'sglang', 'llama.cpp', 'onnx'] as const;
 
 /** How the active experts of a plan reach a runtime. */
-export const deliveries = ['scalar', 'list', 'loader'] as const;
+export const deliveries = ['scalar', 'list', 'loader', 'graph'] as const;
 
 export const applyParamsSchema = z.object({
   checkpoint: z.string(),
@@ -28,7 +28,9 @@ export const applyResultSchema = z.object({
   out: z.string(),
   delivery: z
     .enum(deliveries)
-    .describe('One number for all layers, a list in the config, or generated code that sets a number per layer.'),
+    .describe(
+      'One number for all layers, a list in the config, generated code that sets a number per layer, or a model that computes them.',
+    ),
   activeExperts: z.array(z.number().int()),
   files: z.array(writtenFileSchema),
   bytes: z.number().int().describe('Bytes of the files as they lie on disk.'),

@@ -1,37 +1,38 @@
-import type { GraphProto, TensorProto } from 'onnx-buf';
+import type { GraphProto } from 'onnx-buf';
 import type { TensorEntry } from '../../checkpoint/types';
+import type { StackedTensor } from '../../graph/export/stackedTensors';
 import { TunerError } from '../../protocol/errors';
-import type { StackedTensor, StackPart } from '../../graph/export/stackedTensors';
+import { storedPiece, type TensorPiece } from '../../transform/tensorRewrite';
+import { stackedByteLength, stackedBytes } from './stackedBytes';
 
 /** Name of the file beside `model.onnx` that holds the weights. */
 export const dataFileName = 'model.onnx.data';
 
-/** Tensors begin at multiples of this, so that they can be mapped into memory. */
-const alignment = 4096;
-/** Smaller tensors are packed more tightly. */
+/** Large tensors begin at multiples of a memory page, so that they can be mapped; small ones are packed more tightly. */
+const pageBytes = 4096;
 const smallAlignment = 64;
 const smallBytes = 64 * 1024;
 
-/** One tensor of the data file: where its bytes come from and where they go. */
-export interface DataPiece {
-  readonly offset: number;
-  readonly byteLength: number;
-  readonly source:
-    | { readonly kind: 'range'; readonly file: string; readonly byteOffset: number; readonly name: string }
-    | { readonly kind: 'stack'; readonly parts: readonly StackPart[]; readonly name: string };
+/** The data file of an export, from its first byte to its last. */
+export interface DataLayout {
+  readonly pieces: readonly TensorPiece[];
+  readonly bytes: number;
 }
 
-export interface DataLayout {
-  readonly pieces: readonly DataPiece[];
-  readonly bytes: number;
+interface Source {
+  readonly name: string;
+  readonly pieces: readonly TensorPiece[];
 }
 
 /** What an external initializer of a graph refers to, by its location and offset there. */
 export class DataSources {
-  private readonly ranges = new Map<string, { readonly file: string; readonly name: string }>();
+  private readonly ranges = new Map<string, TensorEntry>();
   private readonly stacks = new Map<string, StackedTensor>();
 
-  /** @param specification any object that holds the stored tensors the graph refers to */
+  /**
+   * @param specification any object that holds the stored tensors the graph refers to
+   * @param stacked tensors that no file has
+   */
   constructor(specification: unknown, stacked: readonly StackedTensor[]) {
     this.collect(specification);
     for (const stack of stacked) {
@@ -40,21 +41,23 @@ export class DataSources {
   }
 
   /** @throws TunerError `internal` for an initializer that the specification does not have */
-  find(location: string, byteOffset: number, byteLength: number): Omit<DataPiece, 'offset'> & { readonly key: string } {
+  find(location: string, byteOffset: number, byteLength: number): Source {
     const stack = this.stacks.get(location);
     if (stack !== undefined) {
-      const { name } = stack.entry;
-      return { key: location, byteLength, source: { kind: 'stack', parts: stack.parts, name } };
+      const pieces = stack.parts.map((part) => ({
+        kind: 'computed' as const,
+        byteLength: stackedByteLength(part),
+        produce: async function* () {
+          yield await stackedBytes(part);
+        },
+      }));
+      return { name: stack.entry.name, pieces };
     }
-    const range = this.ranges.get(`${location}:${byteOffset}`);
-    if (range === undefined) {
+    const entry = this.ranges.get(`${location}:${byteOffset}`);
+    if (entry === undefined) {
       throw new TunerError('internal', `A graph refers to bytes of ${location} that the model does not have.`);
     }
-    return {
-      key: `${location}:${byteOffset}:${byteLength}`,
-      byteLength,
-      source: { kind: 'range', byteOffset, ...range },
-    };
+    return { name: entry.name, pieces: [storedPiece(entry, 0, byteLength)] };
   }
 
   private collect(value: unknown): void {
@@ -81,36 +84,50 @@ function locationOf(file: string): string {
 }
 
 /**
- * Gives every external initializer of a graph a place in one data file beside the model, and names it after its tensor. Tensors that
- * several initializers share (tied embeddings) are written once.
+ * Gives every external initializer of a graph a place in one data file beside the model. Tensors that several initializers share
+ * (tied embeddings) are written once.
+ * @returns the file, and for every such initializer the name of its tensor in the checkpoint
  */
-export function layOutData(graph: GraphProto, sources: DataSources): DataLayout {
-  const pieces = new Map<string, DataPiece>();
+export function layOutData(
+  graph: GraphProto,
+  sources: DataSources,
+): { readonly data: DataLayout; readonly names: ReadonlyMap<string, string> } {
+  const offsets = new Map<string, number>();
+  const names = new Map<string, string>();
+  const pieces: TensorPiece[] = [];
   let end = 0;
   for (const tensor of graph.initializer) {
     const external = new Map(tensor.externalData.map(({ key, value }) => [key, value]));
-    const location = external.get('location');
+    const [location, from, length] = ['location', 'offset', 'length'].map((key) => external.get(key));
     if (location === undefined) {
       continue;
     }
-    const found = sources.find(location, Number(external.get('offset')), Number(external.get('length')));
-    let piece = pieces.get(found.key);
-    if (piece === undefined) {
-      const step = found.byteLength < smallBytes ? smallAlignment : alignment;
-      const offset = Math.ceil(end / step) * step;
-      piece = { offset, byteLength: found.byteLength, source: found.source };
-      pieces.set(found.key, piece);
-      end = offset + found.byteLength;
+    const byteLength = Number(length);
+    const source = sources.find(location, Number(from), byteLength);
+    const key = `${location}:${from}:${length}`;
+    let offset = offsets.get(key);
+    if (offset === undefined) {
+      const step = byteLength < smallBytes ? smallAlignment : pageBytes;
+      offset = Math.ceil(end / step) * step;
+      pieces.push(...padding(offset - end), ...source.pieces);
+      offsets.set(key, offset);
+      end = offset + byteLength;
     }
-    place(tensor, piece);
+    const place = { location: dataFileName, offset: String(offset), length: String(byteLength) };
+    for (const entry of tensor.externalData) {
+      entry.value = place[entry.key as keyof typeof place];
+    }
+    names.set(tensor.name, source.name);
   }
-  return { pieces: [...pieces.values()], bytes: end };
+  return { data: { pieces, bytes: end }, names };
 }
 
-function place(tensor: TensorProto, piece: DataPiece): void {
-  const values = { location: dataFileName, offset: String(piece.offset), length: String(piece.byteLength) };
-  for (const entry of tensor.externalData) {
-    entry.value = values[entry.key as keyof typeof values];
-  }
-  tensor.docString = piece.source.name;
+function padding(byteLength: number): TensorPiece[] {
+  const zeros = new Uint8Array(byteLength);
+  return byteLength === 0 ? [] : [{ kind: 'computed', byteLength, produce: () => once(zeros) }];
+}
+
+// eslint-disable-next-line @typescript-eslint/require-await -- an async iterable of what is there already
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
 }

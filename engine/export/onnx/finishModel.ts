@@ -29,8 +29,8 @@ export interface FinishedModel {
 export function finishModel(graph: Uint8Array, sources: DataSources, moeLayers: readonly number[]): FinishedModel {
   const model = fromBinary(ModelProtoSchema, graph);
   const main = model.graph!;
-  const data = layOutData(main, sources);
-  renameTensors(main);
+  const { data, names } = layOutData(main, sources);
+  renameTensors(main, names);
   nameMoeOperators(main, moeLayers);
   everyNode(main, (node) => {
     if (node.opType === 'SimplifiedLayerNormalization') {
@@ -62,21 +62,18 @@ function everyNode(graph: GraphProto, visit: (node: NodeProto) => void): void {
   }
 }
 
-/** Initializers get the name of their tensor, which {@link layOutData} left as their documentation. */
-function renameTensors(graph: GraphProto): void {
-  const taken = new Set<string>();
+/** Initializers get the name of their tensor; a second view of the same tensor gets a number. */
+function renameTensors(graph: GraphProto, wanted: ReadonlyMap<string, string>): void {
+  const uses = new Map<string, number>();
   const names = new Map<string, string>();
   for (const tensor of graph.initializer) {
-    if (tensor.docString === '') {
+    const base = wanted.get(tensor.name);
+    if (base === undefined) {
       continue;
     }
-    const base = tensor.docString;
-    tensor.docString = '';
-    let name = base;
-    for (let copy = 2; taken.has(name); copy += 1) {
-      name = `${base} (${copy})`;
-    }
-    taken.add(name);
+    const use = (uses.get(base) ?? 0) + 1;
+    uses.set(base, use);
+    const name = use === 1 ? base : `${base} (${use})`;
     names.set(tensor.name, name);
     tensor.name = name;
   }

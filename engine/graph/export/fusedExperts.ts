@@ -16,6 +16,9 @@ const smallestGate = 1e-30;
 /** Logit of experts that were not chosen; its exponential is zero. */
 const notChosen = -1e9;
 
+/** The sparse mixer takes as many experts whatever k is. */
+const sparseMixerExperts = 2;
+
 /** Attributes of the gated activations that the operator computes; it clips where a limit is given. */
 function swiglu(activation: ActivationSpec): Readonly<Record<string, AttributeValue>> | undefined {
   const attributes = (alpha: number, beta: number, limit?: number) => ({
@@ -159,7 +162,7 @@ export function fusedExperts(
     'MoE',
     inputs,
     {
-      k,
+      k: block.router.sparseMixer === undefined ? k : sparseMixerExperts,
       normalize_routing_weights: form.kind === 'operator' && !form.normalized ? 0 : 1,
       ...swiglu(block.activation)!,
     },

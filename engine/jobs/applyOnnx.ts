@@ -1,0 +1,108 @@
+import { stat } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { predictedBytes } from '../export/artefactFiles';
+import { chooseDelivery } from '../export/chooseDelivery';
+import { dataFileName } from '../export/onnx/externalData';
+import { modelFileName } from '../export/onnx/genaiConfig';
+import { onnxCard } from '../export/onnx/onnxCard';
+import { companionFiles, planOnnx, type PlannedOnnx } from '../export/onnx/planOnnx';
+import { tuneFileName, tuneFileText } from '../export/provenance';
+import { assertAbsent, writeArtefact, type WriteOptions } from '../export/writeArtefact';
+import { assertCacheAgrees } from '../measure/generationCheck';
+import type { JobContext } from '../measure/jobContext';
+import type { ApplyParams, ApplyResult } from '../protocol/apply';
+import { trainedActiveExperts } from './activeExperts';
+import { openModel } from './openModel';
+import { readPlan } from './planFile';
+import { openPlannedModel } from './plannedModel';
+
+/** Share of the free memory that a written model may take to be run for a check; weights become float32 when it is loaded. */
+const checkedShare = 0.5;
+const float32Growth = 2;
+
+/**
+ * Writes the decoder as a plan leaves it as an ONNX model with a key/value cache, in the form that ONNX Runtime GenAI loads. What was
+ * written is loaded and run before it gets its name, where it fits into memory.
+ * @throws TunerError `unsupportedFeature`, `outputExists`, `malformedPlan`, `planForAnotherCheckpoint`, `writeFailed`, `cancelled`
+ */
+export async function applyOnnx(
+  params: ApplyParams,
+  job: JobContext,
+  options: Pick<WriteOptions, 'output'> = {},
+): Promise<ApplyResult> {
+  const start = performance.now();
+  const out = path.resolve(params.out);
+  const model = await openModel(params.checkpoint);
+  const { resolved, fingerprint, checkpoint } = model;
+  const { name, title } = resolved.recognised.record;
+  const trained = trainedActiveExperts(model);
+  const request = { target: params.target, family: { name, title }, activeExperts: trained };
+  const { explanation } = chooseDelivery({ ...request, configKey: resolved.configKeys.activeExperts });
+  await assertAbsent(out);
+  const planned = await openPlannedModel(model, { plan: params.plan }, job);
+  try {
+    job.log('info', explanation);
+    const plan = await readPlan(params.plan);
+    const { activeExperts } = planned;
+    const provenance = {
+      resolved,
+      fingerprint,
+      plan,
+      target: params.target,
+      delivery: 'graph' as const,
+      activeExperts,
+    };
+    const onnx = planOnnx(planned.decoder(resolved.decoder()), resolved, activeExperts);
+    const files = [
+      { name: tuneFileName, text: tuneFileText(provenance) },
+      { name: 'README.md', text: onnxCard(provenance, planned.blocks, onnx) },
+      ...(await companionFiles(resolved)),
+      ...onnx.files,
+    ];
+    const predicted = files.reduce((sum, file) => sum + predictedBytes(file), 0);
+    const verification = { ran: false };
+    const verify = async (folder: string) => {
+      verification.ran = await check(folder, job);
+    };
+    const written = await writeArtefact(out, files, { job, verify, ...options });
+    job.progress(1, 'Done');
+    return {
+      checkpoint: checkpoint.folder,
+      fingerprint,
+      plan: path.resolve(params.plan),
+      target: params.target,
+      out,
+      delivery: 'graph',
+      activeExperts: [...activeExperts],
+      files: [...written.files],
+      bytes: written.bytes,
+      predictedBytes: predicted,
+      notes: [explanation, ...formNotes(onnx), ...(verification.ran ? [] : [uncheckedNote])],
+      seconds: (performance.now() - start) / 1000,
+    };
+  } finally {
+    await planned.dispose();
+  }
+}
+
+/** @returns whether the model was run; one that is too large for this machine's memory is not */
+async function check(folder: string, job: JobContext): Promise<boolean> {
+  const { size } = await stat(path.join(folder, dataFileName));
+  if (size * float32Growth > os.freemem() * checkedShare) {
+    return false;
+  }
+  await assertCacheAgrees(path.join(folder, modelFileName), job);
+  return true;
+}
+
+const uncheckedNote =
+  'The model is too large for the free memory of this machine: it was written, but not loaded and run for a check.';
+
+function formNotes({ branchedLayers }: PlannedOnnx): string[] {
+  return branchedLayers.length === 0
+    ? []
+    : [
+        `The experts of ${branchedLayers.length === 1 ? 'layer' : 'layers'} ${branchedLayers.join(', ')} are branches of plain operators, because the MoE operator of ONNX Runtime does not compute them exactly.`,
+      ];
+}

@@ -1,0 +1,116 @@
+import os from 'node:os';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { TunerError } from '../protocol/errors';
+import type { RuntimeOptions } from './session';
+
+/** Names by which an exported decoder takes and gives its cache. */
+const cachePairs: readonly { readonly past: RegExp; readonly present: string }[] = [
+  { past: /^past_key_values\./, present: 'present.' },
+  { past: /^past_conv\./, present: 'present_conv.' },
+];
+
+/** Logits of one run, `[batch, time, vocabulary]`. */
+export interface DecoderLogits {
+  readonly values: Float32Array;
+  readonly time: number;
+  readonly vocabulary: number;
+}
+
+/**
+ * A decoder with a key/value cache that was exported to a file, loaded as other programs load it: weights prepared for speed. The
+ * cache stays in native memory between runs. Dispose it.
+ */
+export class DecoderSession {
+  private cache = new Map<string, Tensor>();
+  private position = 0;
+
+  private constructor(
+    private readonly session: InferenceSession,
+    private readonly batch: number,
+  ) {
+    this.reset();
+  }
+
+  /** @param file path of `model.onnx` @throws TunerError `runtimeFailed` */
+  static async open(file: string, batch: number, options: RuntimeOptions): Promise<DecoderSession> {
+    const providers = options.provider === 'cpu' ? ['cpu'] : [options.provider, 'cpu'];
+    try {
+      const session = await InferenceSession.create(file, {
+        executionProviders: providers,
+        intraOpNumThreads: options.threads === 0 ? os.availableParallelism() : options.threads,
+        interOpNumThreads: 1,
+        executionMode: 'sequential',
+        graphOptimizationLevel: 'all',
+        logSeverityLevel: 3,
+        extra: { session: { intra_op: { allow_spinning: '0' } } },
+      });
+      return new DecoderSession(session, batch);
+    } catch (error) {
+      throw failure(error, 'The exported model could not be loaded.', file);
+    }
+  }
+
+  /** Tokens that are in the cache, per sequence. */
+  get length(): number {
+    return this.position;
+  }
+
+  /** Empties the cache. */
+  reset(): void {
+    this.position = 0;
+    this.cache = new Map(
+      this.session.inputMetadata.flatMap((input) => {
+        const pair = cachePairs.find(({ past }) => past.test(input.name));
+        if (pair === undefined || !input.isTensor) {
+          return [];
+        }
+        const shape = input.shape.map((size, axis) => (axis === 0 ? this.batch : typeof size === 'number' ? size : 0));
+        const count = shape.reduce((product, size) => product * size, 1);
+        return [[input.name, new Tensor('float32', new Float32Array(count), shape)] as const];
+      }),
+    );
+  }
+
+  /**
+   * Appends tokens to every sequence and returns the logits after each.
+   * @param ids int64 `[batch, time]`
+   * @throws TunerError `runtimeFailed`
+   */
+  async append(ids: BigInt64Array): Promise<DecoderLogits> {
+    const { batch } = this;
+    const time = ids.length / batch;
+    const total = this.position + time;
+    const positions = BigInt64Array.from(ids, (_, at) => BigInt(this.position + (at % time)));
+    const feeds = {
+      ...Object.fromEntries(this.cache),
+      input_ids: new Tensor('int64', ids, [batch, time]),
+      position_ids: new Tensor('int64', positions, [batch, time]),
+      attention_mask: new Tensor('int64', new BigInt64Array(batch * total).fill(1n), [batch, total]),
+    };
+    let results: InferenceSession.OnnxValueMapType;
+    try {
+      results = await this.session.run(feeds);
+    } catch (error) {
+      throw failure(error, 'The exported model failed while it ran.');
+    }
+    this.cache = new Map(
+      [...this.cache.keys()].map((name) => {
+        const { past, present } = cachePairs.find((pair) => pair.past.test(name))!;
+        return [name, results[name.replace(past, present)] as Tensor];
+      }),
+    );
+    this.position = total;
+    const logits = results.logits as Tensor;
+    return { values: logits.data as Float32Array, time, vocabulary: logits.dims[2]! };
+  }
+
+  async dispose(): Promise<void> {
+    this.cache.clear();
+    await this.session.release();
+  }
+}
+
+function failure(error: unknown, what: string, file?: string): TunerError {
+  const reason = error instanceof Error ? error.message : String(error);
+  return new TunerError('runtimeFailed', `${what} ${reason}`, file === undefined ? {} : { file }, { cause: error });
+}
