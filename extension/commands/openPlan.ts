@@ -2,13 +2,11 @@ import * as vscode from 'vscode';
 import { planEditorType } from '../plan/planEditorProvider';
 import { pickPlanFile } from './pickPlan';
 
-/** Tabs of one plan in one group, of the kind that is being left. */
-function tabsOf(uri: vscode.Uri, group: vscode.TabGroup, kind: 'text' | 'visual'): vscode.Tab[] {
-  return group.tabs.filter(({ input }) =>
-    kind === 'text'
-      ? input instanceof vscode.TabInputText && input.uri.toString() === uri.toString()
-      : input instanceof vscode.TabInputCustom && input.uri.toString() === uri.toString(),
-  );
+/** The tabs in which a plan is open as text, or in the visual editor. */
+function isOpenAs(kind: 'text' | 'visual', uri: vscode.Uri, { input }: vscode.Tab): boolean {
+  const isText = input instanceof vscode.TabInputText;
+  const shows = isText || input instanceof vscode.TabInputCustom ? input.uri.toString() : undefined;
+  return isText === (kind === 'text') && shows === uri.toString();
 }
 
 /**
@@ -16,16 +14,13 @@ function tabsOf(uri: vscode.Uri, group: vscode.TabGroup, kind: 'text' | 'visual'
  * ask whether to save what stays open anyway.
  */
 async function reopen(uri: vscode.Uri, viewType: string, left: 'text' | 'visual'): Promise<void> {
-  const group = vscode.window.tabGroups.activeTabGroup;
-  const tabs = tabsOf(uri, group, left);
-  await vscode.commands.executeCommand('vscode.openWith', uri, viewType, {
-    viewColumn: group.viewColumn,
-    preview: false,
-  });
-  await vscode.window.tabGroups.close(
-    tabs.filter(({ isDirty }) => !isDirty),
-    true,
-  );
+  const { viewColumn } = vscode.window.tabGroups.activeTabGroup;
+  await vscode.commands.executeCommand('vscode.openWith', uri, viewType, { viewColumn, preview: false });
+  const group = vscode.window.tabGroups.all.find((each) => each.viewColumn === viewColumn);
+  const superseded = (group?.tabs ?? []).filter((tab) => !tab.isDirty && isOpenAs(left, uri, tab));
+  if (superseded.length > 0) {
+    await vscode.window.tabGroups.close(superseded, true);
+  }
 }
 
 /** Opens a plan in the visual editor: the one named, else the one being edited, else the one the person chooses. */

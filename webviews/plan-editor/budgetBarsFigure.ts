@@ -30,8 +30,9 @@ export interface BarsOptions {
   readonly onDragEnd: (kept: boolean) => void;
   /** A key was let go, or the focus left: what keys began is done. */
   readonly onRelease: () => void;
-  /** A layer has the focus or the pointer; undefined when the pointer left. */
-  readonly onLook: (position: number | undefined) => void;
+  readonly onFocus: (position: number) => void;
+  /** The pointer is over a layer; undefined when it left. */
+  readonly onHover: (position: number | undefined) => void;
 }
 
 /** Bars that are changed by pointer and keyboard: each layer is a spin button over its column of the canvas. */
@@ -72,7 +73,7 @@ export class BudgetBarsFigure {
       },
       onDrag: options.onDrag,
       onEnd: options.onDragEnd,
-      onHover: options.onLook,
+      onHover: options.onHover,
     });
     this.strip.addEventListener('keydown', (event) => {
       this.keyPressed(event);
@@ -83,7 +84,7 @@ export class BudgetBarsFigure {
     this.strip.addEventListener('focusin', (event) => {
       const position = this.buttons.indexOf(event.target as HTMLElement);
       if (position >= 0) {
-        options.onLook(position);
+        options.onFocus(position);
       }
     });
   }

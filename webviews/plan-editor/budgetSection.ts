@@ -65,7 +65,14 @@ export class BudgetSection implements EditorPart {
       onDrag: (position, levels) => this.dragged(position, levels),
       onDragEnd: (kept) => this.dragEnd(kept),
       onRelease: () => this.draft.commit(),
-      onLook: (position) => this.look(position),
+      onFocus: (position) => {
+        if (position !== this.cursor()) {
+          context.state.change({ layer: position });
+          this.render();
+        }
+        this.look(position);
+      },
+      onHover: (position) => this.look(position),
     });
     this.slider = createFrontSlider({
       onPreview: (point) => {
@@ -125,6 +132,9 @@ export class BudgetSection implements EditorPart {
       this.draft.discard();
     }
     this.render();
+    if (this.figure.root.contains(document.activeElement)) {
+      this.look(this.cursor());
+    }
     const table = this.table();
     this.shell.setBadge(table?.stale === true ? text('staleBadge') : undefined);
     this.shell.setNote(table === undefined ? text('planNoTable') : '');
@@ -369,6 +379,7 @@ export class BudgetSection implements EditorPart {
       total: totals.total,
       predicted: totals.predicted,
       editable: view.editable,
+      solvable: table !== undefined && view.measurements.state === 'ready',
       obstacle: view.front?.reason,
     });
     this.showTables(view, table);

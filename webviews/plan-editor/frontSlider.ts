@@ -1,7 +1,7 @@
 import type { PlanFront } from '../../engine/protocol/planEditor';
 import { text } from '../strings';
 import { element, setText, uniqueId } from '../ui-kit/elements';
-import { formatDecimals, formatInteger, formatMeasured, formatSignedShare } from '../ui-kit/numbers';
+import { formatDecimals, formatInteger, formatMeasured, formatShare } from '../ui-kit/numbers';
 
 type FrontPoint = PlanFront['points'][number];
 
@@ -11,6 +11,8 @@ export interface SliderPicture {
   readonly total: number;
   readonly predicted: number | undefined;
   readonly editable: boolean;
+  /** Whether there is a table of losses, so that a front is there or on its way. */
+  readonly solvable: boolean;
   /** Why there is no front to slide along, where there is none. */
   readonly obstacle: string | undefined;
 }
@@ -50,7 +52,7 @@ function standing(point: FrontPoint | undefined, { total, predicted }: SliderPic
     return text('planOnFront');
   }
   return point.predicted > 0
-    ? text('planAboveFront', { share: formatSignedShare(excess / point.predicted) })
+    ? text('planAboveFront', { share: formatShare(excess / point.predicted) })
     : text('planAboveFrontBy', { value: formatMeasured(excess) });
 }
 
@@ -99,9 +101,15 @@ export function createFrontSlider({ onPreview, onTake }: FrontSliderOptions): Fr
     root,
     update: (picture) => {
       points = picture.front?.points ?? [];
-      sliding.hidden = points.length < 2;
+      // While it is solved anew it stays where it is and waits.
+      sliding.hidden = !picture.solvable;
       setText(obstacle, picture.obstacle ?? '');
-      input.disabled = !picture.editable;
+      input.disabled = !picture.editable || points.length < 2;
+      if (points.length === 0) {
+        setText(output, picture.obstacle === undefined && picture.solvable ? text('planSolving') : '');
+        setText(place, '');
+        return;
+      }
       input.max = String(Math.max(0, points.length - 1));
       const at = nearestPoint(points, picture.total);
       if (!held) {

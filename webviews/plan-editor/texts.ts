@@ -126,10 +126,11 @@ export const planEditorTexts = {
   planLegendAverage: 'average',
 
   planFrontLabel: 'Best allocation of every total',
+  planSolving: 'Solving…',
   planPoint: '{total} in total, {average} on average',
   planPointPredicted: '{total} in total, {average} on average: predicted {predicted}',
   planOnFront: 'The plan is the best predicted of its total.',
-  planAboveFront: 'The plan’s own prediction is {share} against the best of its total.',
+  planAboveFront: 'The plan’s own prediction is {share} above the best of its total.',
   planAboveFrontBy: 'The plan’s own prediction is {value} above the best of its total.',
 
   planEvaluateButton: 'Evaluate plan…',
