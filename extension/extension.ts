@@ -1,3 +1,4 @@
+import path from 'node:path';
 import * as vscode from 'vscode';
 import { FindingsPublisher } from './common/findingsPublisher';
 import { configSelector, folderOf, planSelector } from './common/documents';
@@ -26,6 +27,7 @@ import { CheckpointTree } from './views/checkpointTree';
 import type { DashboardBackend } from './views/dashboardHost';
 import { DashboardViews } from './views/dashboardViews';
 import { buildSnapshot } from './views/snapshot';
+import { exportSection } from './views/exportSection';
 import { StatusItem } from './views/statusItem';
 
 /** Puts the extension together. Starts no process and reads no file: the engine starts when someone needs it. */
@@ -124,6 +126,11 @@ function dashboardBackend(services: Services): DashboardBackend {
     select: (folder) => store.select(folder),
     pickBudget: (folder, total) => pickBudget(services, folder, total),
     openCheckpoint: () => openCheckpointFolder(services),
+    exportSection: (section) => {
+      const folder = store.selected?.folder;
+      // Beside the checkpoint, not inside: its folder is what loaders read.
+      return exportSection(section, folder === undefined ? undefined : vscode.Uri.file(path.dirname(folder)));
+    },
     onDidChange: (listener) =>
       vscode.Disposable.from(
         store.onDidChange(listener),

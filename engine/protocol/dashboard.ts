@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { budgetResultSchema } from './budget';
 import { checkpointSummarySchema } from './checkpointSummary';
 import { evaluateResultSchema } from './evaluation';
+import { exportedSectionSchema } from './exportedSection';
 import { profileResultSchema } from './sensitivity';
 
 /** What the engine does right now, as the status item and the dashboard show it. */
@@ -69,6 +70,8 @@ export const dashboardMessageSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('select'), folder: z.string() }),
   /** Take one point of the front as the plan: total of active experts. */
   z.object({ kind: z.literal('pickBudget'), total: z.number().int().positive() }),
+  /** Save what a section shows: the editor asks for format and place. */
+  z.object({ kind: z.literal('export'), section: exportedSectionSchema }),
 ]);
 
 export type MeasuredBudget = z.infer<typeof measuredBudgetSchema>;

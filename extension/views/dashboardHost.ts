@@ -6,6 +6,7 @@ import {
   type DashboardAction,
   type DashboardSnapshot,
 } from '../../engine/protocol/dashboard';
+import type { ExportedSection } from '../../engine/protocol/exportedSection';
 import { protocolVersion } from '../../engine/protocol/messages';
 import type { CommandId } from '../common/commandIds';
 import { debounce } from '../common/debounce';
@@ -21,6 +22,8 @@ export interface DashboardBackend {
   readonly select: (folder: string) => void;
   readonly pickBudget: (folder: string, total: number) => Promise<void>;
   readonly openCheckpoint: () => Promise<void>;
+  /** Saves what a section shows where the person wants it. */
+  readonly exportSection: (section: ExportedSection) => Promise<void>;
   readonly onDidChange: (listener: () => void) => Subscription;
   readonly log: Log;
 }
@@ -124,6 +127,9 @@ export class DashboardHost implements vscode.Disposable {
         }
         return;
       }
+      case 'export':
+        await this.backend.exportSection(message.section);
+        return;
       case 'action':
         await this.act(message.action);
     }

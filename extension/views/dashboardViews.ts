@@ -61,7 +61,10 @@ export class DashboardViews implements vscode.WebviewViewProvider, vscode.Webvie
 
   private connect(panel: vscode.WebviewPanel): void {
     this.panel = panel;
-    panel.iconPath = vscode.Uri.joinPath(this.extensionUri, 'media', 'icon.svg');
+    panel.iconPath = {
+      light: vscode.Uri.joinPath(this.extensionUri, 'media', 'icon-light.svg'),
+      dark: vscode.Uri.joinPath(this.extensionUri, 'media', 'icon-dark.svg'),
+    };
     const host = new DashboardHost(panel.webview, this.extensionUri, this.backend);
     panel.onDidDispose(() => {
       host.dispose();

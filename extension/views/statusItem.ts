@@ -72,7 +72,12 @@ export class StatusItem implements vscode.Disposable {
     const percent = job === undefined ? '' : ` ${Math.round(job.fraction * 100)} %`;
     this.item.text = `${icons[state]} MoE ${provider}${percent}`;
     const status = localize('Engine {state}, provider {provider}', { state: stateText(state), provider });
-    const lines = [status, message, job === undefined ? undefined : `${job.title}: ${job.message}`];
+    const lines = [
+      status,
+      this.provider.reason,
+      message,
+      job === undefined ? undefined : `${job.title}: ${job.message}`,
+    ];
     this.item.tooltip = lines.filter((line) => line !== undefined).join('\n');
     this.item.accessibilityInformation = { label: `MoE Tuner: ${status}${percent}` };
     this.item.backgroundColor = state === 'failed' ? new vscode.ThemeColor('statusBarItem.errorBackground') : undefined;

@@ -4,7 +4,8 @@ import type { AxeResults } from 'axe-core';
 import { describe, expect, test } from 'vitest';
 import { dashboardHarness } from '../support/dashboardHarness';
 import type { WebviewPage } from '../support/webviewBrowser';
-import { snapshots } from '../support/webviewSnapshots';
+import { runLabel } from '../../webviews/dashboard/evaluationModel';
+import { evaluations, snapshots } from '../support/webviewSnapshots';
 import { webviewThemes } from '../support/webviewThemes';
 
 const dashboard = dashboardHarness();
@@ -47,10 +48,10 @@ test.each(['measured', 'searched'] as const)(
 test('the whole dashboard can be walked with the Tab key, each stop visible', async () => {
   const view = await dashboard.open(snapshots.measured, { height: 1800 });
   const stops: string[] = [];
-  for (let step = 0; step < 30; step += 1) {
+  for (let step = 0; step < 40; step += 1) {
     await view.page.keyboard.press('Tab');
     const name: string = await view.page.evaluate(
-      `document.activeElement.getAttribute('aria-label') || document.activeElement.textContent`,
+      `document.activeElement.getAttribute('aria-label') || (document.activeElement.closest('label') ?? document.activeElement).textContent`,
     );
     if (await view.page.evaluate('document.activeElement === document.body')) {
       break;
@@ -65,15 +66,22 @@ test('the whole dashboard can be walked with the Tab key, each stop visible', as
     'Evaluate',
     'Sensitivity',
     'Show numbers as a table: Sensitivity',
+    'Export: Sensitivity',
     'Measure',
     'Output change by layer and number of active experts',
     'Budget per layer',
     'Show numbers as a table: Budget per layer',
+    'Export: Budget per layer',
     'Chosen active experts per layer',
     'Quality and cost',
     'Show numbers as a table: Quality and cost',
+    'Export: Quality and cost',
     'Best allocation for each cost',
     'Evaluation',
+    'Export: Evaluation',
     'Run',
+    'Compare runs',
+    'Export: Compare runs',
+    ...[...evaluations].reverse().map(runLabel),
   ]);
 });

@@ -219,7 +219,7 @@ describe('the budget per layer', () => {
 describe('the evaluation', () => {
   test('the newest run of a plan stands against the baseline, with differences', async () => {
     const { page } = await dashboard.open(snapshots.measured);
-    const tables = page.locator('.evaluation-table');
+    const tables = page.locator('.section-evaluation .evaluation-table');
     expect(await tables.locator('caption').allInnerTexts()).toEqual([
       'Perplexity',
       'Agreement with the baseline',
@@ -267,11 +267,11 @@ describe('the evaluation', () => {
 describe('sections', () => {
   test('they collapse by keyboard, and stay so', async () => {
     const view = await dashboard.open(snapshots.measured);
-    const heading = view.page.getByRole('button', { name: 'Evaluation' });
+    const heading = view.page.getByRole('button', { name: 'Evaluation', exact: true });
     await heading.focus();
     await view.page.keyboard.press('Enter');
     expect(await heading.getAttribute('aria-expanded')).toBe('false');
-    expect(await view.page.locator('.evaluation-tables').isVisible()).toBe(false);
+    expect(await view.page.locator('.section-evaluation .evaluation-tables').isVisible()).toBe(false);
     expect(await view.state()).toMatchObject({ collapsed: ['evaluation'] });
   });
 

@@ -58,7 +58,7 @@ describe('a checkpoint', () => {
       'In experts',
       '47.2\u00a0MB (84%)',
     ]);
-    expect(await page.locator('.empty:visible').count()).toBe(4);
+    expect(await page.locator('.empty:visible').count()).toBe(5);
   });
 
   test('each action posts its message, and messages satisfy the protocol', async () => {
@@ -158,7 +158,7 @@ describe('work and trouble', () => {
   test('outdated results stay, and say so in every section', async () => {
     const { page } = await open('stale');
     expect(await page.getByText('The checkpoint changed after these numbers were measured.').isVisible()).toBe(true);
-    expect(await page.locator('.pane-badge:visible').allInnerTexts()).toEqual(Array(4).fill('outdated'));
+    expect(await page.locator('.pane-badge:visible').allInnerTexts()).toEqual(Array(5).fill('outdated'));
     expect(await page.locator('canvas:visible').count()).toBe(3);
   });
 

@@ -3,6 +3,7 @@ import type { DataGrid, GridModel } from '../ui-kit/dataGrid';
 import { Cleanup, element, setText } from '../ui-kit/elements';
 import type { GridMode, GridPosition } from '../ui-kit/gridCursor';
 import { onThemeChange } from '../ui-kit/theme';
+import type { ChartPicture } from './chartPicture';
 import type { Area } from './heatMapGeometry';
 
 /** What a chart tells its figure about its drawing. */
@@ -11,6 +12,8 @@ export interface ChartSurface {
   hit(x: number, y: number): GridPosition | undefined;
   /** Where the mark of a position is on the canvas. */
   place(position: GridPosition): Area | undefined;
+  /** The chart as files, for those that can be exported. */
+  picture?(): ChartPicture;
   /** Draws again with the colours of the current theme. */
   applyTheme(): void;
   dispose(): void;
@@ -83,6 +86,11 @@ export class ChartFigure {
   /** Shows the grid below the chart, or keeps it for assistive technology and the keyboard alone. */
   showTable(shown: boolean): void {
     this.grid.show(shown);
+  }
+
+  /** The chart as files. */
+  picture(): ChartPicture | undefined {
+    return this.surface.picture?.();
   }
 
   dispose(): void {

@@ -3,6 +3,8 @@ import type { ChartDataset, ChartOptions, Point } from 'chart.js';
 import type { GridPosition } from '../ui-kit/gridCursor';
 import type { ChartSurface } from './chartFigure';
 import { drawingArea } from './chartArea';
+import { chartPicture } from './chartPicture';
+import type { ChartPicture } from './chartPicture';
 import { axisOptions, readChartTheme } from './chartTheme';
 import type { ChartTheme } from './chartTheme';
 import type { DivergenceKind, FrontChartData, FrontMark } from './frontChartData';
@@ -80,6 +82,10 @@ export class FrontChart implements ChartSurface {
     this.apply();
   }
 
+  picture(): ChartPicture {
+    return chartPicture(this.chart);
+  }
+
   dispose(): void {
     this.chart.destroy();
   }
@@ -145,6 +151,8 @@ export class FrontChart implements ChartSurface {
           pointBackgroundColor: theme.accent,
           pointBorderColor: theme.accent,
           pointBorderWidth: 0,
+          // Segments make chart.js draw on the context directly, which a recording context needs.
+          segment: {},
         },
       ],
     };

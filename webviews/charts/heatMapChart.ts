@@ -2,6 +2,8 @@ import { Chart } from 'chart.js';
 import type { ChartOptions, Plugin } from 'chart.js';
 import type { ChartSurface } from './chartFigure';
 import { drawingArea } from './chartArea';
+import { chartPicture } from './chartPicture';
+import type { ChartPicture } from './chartPicture';
 import { axisOptions, readChartTheme } from './chartTheme';
 import type { ChartTheme } from './chartTheme';
 import { cividisTable } from './colourScale';
@@ -79,6 +81,10 @@ export class HeatMapChart implements ChartSurface {
     this.chart.update('none');
   }
 
+  picture(): ChartPicture {
+    return chartPicture(this.chart);
+  }
+
   dispose(): void {
     this.chart.destroy();
   }
@@ -133,7 +139,9 @@ export class HeatMapChart implements ChartSurface {
     if (data?.chosen === undefined) {
       return;
     }
-    const path = new Path2D();
+    context.save();
+    context.lineJoin = 'round';
+    context.beginPath();
     let open = false;
     data.chosen.forEach((column, row) => {
       if (column < 0) {
@@ -143,21 +151,19 @@ export class HeatMapChart implements ChartSurface {
       const cell = cellArea(this.area(), data, { row, column });
       const middle = cell.left + cell.width / 2;
       if (open) {
-        path.lineTo(middle, cell.top);
+        context.lineTo(middle, cell.top);
       } else {
-        path.moveTo(middle, cell.top);
+        context.moveTo(middle, cell.top);
       }
-      path.lineTo(middle, cell.top + cell.height);
+      context.lineTo(middle, cell.top + cell.height);
       open = true;
     });
-    context.save();
-    context.lineJoin = 'round';
     context.strokeStyle = 'black';
     context.lineWidth = 4;
-    context.stroke(path);
+    context.stroke();
     context.strokeStyle = 'white';
     context.lineWidth = 2;
-    context.stroke(path);
+    context.stroke();
     context.restore();
   }
 }

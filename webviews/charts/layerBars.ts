@@ -3,6 +3,8 @@ import type { ChartOptions } from 'chart.js';
 import type { GridPosition } from '../ui-kit/gridCursor';
 import type { ChartSurface } from './chartFigure';
 import { drawingArea } from './chartArea';
+import { chartPicture } from './chartPicture';
+import type { ChartPicture } from './chartPicture';
 import { axisOptions, readChartTheme } from './chartTheme';
 import type { ChartTheme } from './chartTheme';
 import { cellArea, cellAt } from './heatMapGeometry';
@@ -64,6 +66,10 @@ export class LayerBars implements ChartSurface {
   applyTheme(): void {
     this.theme = readChartTheme();
     this.apply();
+  }
+
+  picture(): ChartPicture {
+    return chartPicture(this.chart);
   }
 
   dispose(): void {

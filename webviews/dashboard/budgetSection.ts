@@ -9,7 +9,7 @@ import { formatDecimals, formatInteger, formatMeasured } from '../ui-kit/numbers
 import { evidenceModelOf } from './evidenceModel';
 import { createEvidenceTable } from './evidenceTable';
 import { createChangeGate, createSection } from './section';
-import type { DashboardContext, DashboardPart } from './section';
+import type { DashboardContext, DashboardPart, SectionData } from './section';
 
 /** The chosen number of active experts of each layer. */
 interface BudgetModel {
@@ -69,6 +69,18 @@ function noteOf(budget: BudgetResult): string {
   return text('budgetNote', { objective, solver, ...values });
 }
 
+function budgetTable(model: BudgetModel): Pick<SectionData, 'columns' | 'rows'> {
+  return {
+    columns: ['layer', 'activeExperts', 'trained', 'outputChange'],
+    rows: model.layers.map((layer, at) => [
+      Number(layer),
+      model.chosen[at] ?? null,
+      model.trained[at] ?? null,
+      model.change[at] ?? null,
+    ]),
+  };
+}
+
 /** Bars of the active experts chosen per layer, with the average as a line. */
 export function createBudgetSection(context: DashboardContext): DashboardPart {
   const { state } = context;
@@ -100,7 +112,8 @@ export function createBudgetSection(context: DashboardContext): DashboardPart {
   const showTable = (shown: boolean): void => {
     figure.showTable(shown);
   };
-  const options = { name: 'budget', title: 'budgetTitle', empty: 'budgetEmpty', onTable: showTable } as const;
+  const exported = (): SectionData | undefined => model && { ...figure.picture(), ...budgetTable(model) };
+  const options = { name: 'budget', title: 'budgetTitle', empty: 'budgetEmpty', onTable: showTable, exported } as const;
   const evidence = element('div');
   const notes = element('div');
   const shell = createSection(context, options, [figure.root, legends, notes, evidence]);

@@ -10,6 +10,7 @@ import { createActionBar } from './actionBar';
 import { createBudgetSection } from './budgetSection';
 import { createEvaluationSection } from './evaluationSection';
 import { createFrontSection } from './frontSection';
+import { createCompareSection } from './compareSection';
 import { createErrorNotice, createJobStatus, createStaleNotice } from './notices';
 import { createOverview } from './overview';
 import type { DashboardContext, DashboardPart } from './section';
@@ -24,6 +25,9 @@ const engineNames = {
   busy: 'engineBusy',
   failed: 'engineFailedState',
 } as const satisfies Record<EngineState, StringName>;
+
+/** The last parts are sections, which stand side by side where there is room. */
+const sectionCount = 5;
 
 /**
  * Builds the dashboard in a container and keeps it equal to the latest snapshot of the host.
@@ -54,10 +58,11 @@ export function startDashboard(container: HTMLElement, host: WebviewHost<Dashboa
     createBudgetSection(context),
     createFrontSection(context),
     createEvaluationSection(context),
+    createCompareSection(context),
   ];
   const roots = parts.map(({ root }) => root);
-  const sections = element('div', { className: 'sections' }, roots.slice(-4));
-  const checkpoint = element('div', { className: 'checkpoint' }, [...roots.slice(0, -4), sections]);
+  const sections = element('div', { className: 'sections' }, roots.slice(-sectionCount));
+  const checkpoint = element('div', { className: 'checkpoint' }, [...roots.slice(0, -sectionCount), sections]);
   const engine = element('footer', { className: 'engine-line note' });
   const pages = [loading, untrusted, noCheckpoint, checkpoint];
   container.replaceChildren(unreadable.root, errors.root, ...pages, engine);

@@ -7,7 +7,7 @@ import { createDropdown } from '../ui-kit/toolkit';
 import { averageExperts, evaluationGroups, runLabel } from './evaluationModel';
 import type { EvaluationGroup, EvaluationRow } from './evaluationModel';
 import { createChangeGate, createSection } from './section';
-import type { DashboardContext, DashboardPart } from './section';
+import type { DashboardContext, DashboardPart, SectionData } from './section';
 
 /** The measured quality of one run, against the unchanged model where the run compared. */
 export function createEvaluationSection(context: DashboardContext): DashboardPart {
@@ -22,7 +22,11 @@ export function createEvaluationSection(context: DashboardContext): DashboardPar
       render();
     }
   });
-  const options = { name: 'evaluation', title: 'evaluationTitle', empty: 'evaluationEmpty' } as const;
+  const exported = (): SectionData | undefined => {
+    const run = shownRun();
+    return run && evaluationTable(run);
+  };
+  const options = { name: 'evaluation', title: 'evaluationTitle', empty: 'evaluationEmpty', exported } as const;
   const shell = createSection(context, options, [chooser.root, tables]);
 
   /** The run the person chose, else the newest that changed the model, else the newest. */
@@ -78,4 +82,25 @@ function createRow(row: EvaluationRow): HTMLElement {
   });
   const name = element('th', { text: row.name, attributes: { scope: 'row' } });
   return element('tr', { className: row.summary ? 'summary' : '' }, [name, ...cells]);
+}
+
+/** One row per dataset and task. */
+function evaluationTable(run: EvaluateResult): SectionData {
+  const datasets = Object.entries(run.datasets).map(([name, set]) => [
+    'dataset',
+    name,
+    set.baselinePerplexity ?? null,
+    set.perplexity,
+    set.kl ?? null,
+    set.top1Agreement ?? null,
+  ]);
+  const tasks = Object.entries(run.tasks).map(([name, accuracy]) => [
+    'task',
+    name,
+    run.baselineTasks?.[name] ?? null,
+    accuracy,
+    null,
+    null,
+  ]);
+  return { columns: ['kind', 'name', 'baseline', 'value', 'kl', 'top1Agreement'], rows: [...datasets, ...tasks] };
 }

@@ -18,7 +18,7 @@ import {
 } from './frontModel';
 import type { FrontModel } from './frontModel';
 import { createChangeGate, createSection } from './section';
-import type { DashboardContext, DashboardPart } from './section';
+import type { DashboardContext, DashboardPart, SectionData } from './section';
 
 /** The best allocation for every cost; taking a point makes it the plan. */
 export function createFrontSection(context: DashboardContext): DashboardPart {
@@ -53,7 +53,19 @@ export function createFrontSection(context: DashboardContext): DashboardPart {
   const showTable = (shown: boolean): void => {
     figure.showTable(shown);
   };
-  const options = { name: 'front', title: 'frontTitle', empty: 'frontEmpty', onTable: showTable } as const;
+  const exported = (): SectionData | undefined =>
+    model && {
+      ...figure.picture(),
+      columns: ['total', 'average', 'predicted', 'measured', 'measuredKl'],
+      rows: model.rows.map(({ total, average, predicted, measured, kl }) => [
+        total,
+        average,
+        predicted,
+        measured ?? null,
+        kl ?? null,
+      ]),
+    };
+  const options = { name: 'front', title: 'frontTitle', empty: 'frontEmpty', onTable: showTable, exported } as const;
   const shell = createSection(context, options, [figure.root, legends]);
   showTable(state.current.tables.includes('front'));
 

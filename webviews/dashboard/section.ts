@@ -1,4 +1,5 @@
 import type { DashboardMessage, DashboardSnapshot } from '../../engine/protocol/dashboard';
+import type { ExportedSection } from '../../engine/protocol/exportedSection';
 import { text } from '../strings';
 import type { StringName } from '../strings';
 import { element, setText } from '../ui-kit/elements';
@@ -28,16 +29,23 @@ export interface SectionShell {
 
 export interface SectionOptions {
   readonly name: SectionName;
-  readonly title: StringName & ('sensitivityTitle' | 'budgetTitle' | 'frontTitle' | 'evaluationTitle');
-  readonly empty: StringName & ('sensitivityEmpty' | 'budgetEmpty' | 'frontEmpty' | 'evaluationEmpty');
+  readonly title: StringName &
+    ('sensitivityTitle' | 'budgetTitle' | 'frontTitle' | 'evaluationTitle' | 'compareTitle' | 'utilisationTitle');
+  readonly empty: StringName &
+    ('sensitivityEmpty' | 'budgetEmpty' | 'frontEmpty' | 'evaluationEmpty' | 'compareEmpty' | 'utilisationEmpty');
   /** Called when the person shows or hides the table; without it there is no button. */
   readonly onTable?: (shown: boolean) => void;
+  /** What the section shows as data and pictures, or undefined where it shows nothing; without it there is no button. */
+  readonly exported?: () => SectionData | undefined;
 }
+
+/** A section as files: its numbers, unrounded, and its chart. */
+export type SectionData = Omit<ExportedSection, 'name'>;
 
 /** A collapsible section with its empty state and its note, remembering how the person left it. */
 export function createSection(context: DashboardContext, options: SectionOptions, body: readonly Node[]): SectionShell {
-  const { state } = context;
-  const { name, onTable } = options;
+  const { state, post } = context;
+  const { name, onTable, exported } = options;
   const title = text(options.title);
   const filled = element('div', { className: 'section-body' }, body);
   const empty = element('p', { className: 'empty', text: text(options.empty) });
@@ -54,11 +62,23 @@ export function createSection(context: DashboardContext, options: SectionOptions
             onTable(shown);
           },
         };
+  const exportOptions =
+    exported === undefined
+      ? {}
+      : {
+          exportLabel: text('exportSection', { section: title }),
+          onExport: (): void => {
+            const data = exported();
+            if (data !== undefined) {
+              post({ kind: 'export', section: { name: title, ...data } });
+            }
+          },
+        };
   const collapsed = state.current.collapsed.includes(name);
   const onToggle = (closed: boolean): void => {
     state.toggle('collapsed', name, closed);
   };
-  const pane = createPane({ title, collapsed, onToggle, ...tableOptions }, [filled, empty, note]);
+  const pane = createPane({ title, collapsed, onToggle, ...tableOptions, ...exportOptions }, [filled, empty, note]);
   pane.root.classList.add(`section-${name}`);
   return {
     root: pane.root,

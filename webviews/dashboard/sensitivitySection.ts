@@ -9,7 +9,7 @@ import { element } from '../ui-kit/elements';
 import { formatDecimals, formatInteger, formatMeasured, formatShare } from '../ui-kit/numbers';
 import { createDropdown } from '../ui-kit/toolkit';
 import { createChangeGate, createSection } from './section';
-import type { DashboardContext, DashboardPart } from './section';
+import type { DashboardContext, DashboardPart, SectionData } from './section';
 import { cellSentence, cellText, heatMapOf, heatMapSentence } from './sensitivityModel';
 import { measureNames } from './uiState';
 
@@ -48,10 +48,14 @@ export function createSensitivitySection(context: DashboardContext): DashboardPa
   const showTable = (shown: boolean): void => {
     figure.showTable(shown);
   };
+  const exported = (): SectionData | undefined => {
+    const profile = snapshot?.profile;
+    return profile && { ...figure.picture(), ...profileTable(profile) };
+  };
   const body = [measure.root, figure.root, legends];
   const shell = createSection(
     context,
-    { name: 'sensitivity', title: 'sensitivityTitle', empty: 'sensitivityEmpty', onTable: showTable },
+    { name: 'sensitivity', title: 'sensitivityTitle', empty: 'sensitivityEmpty', onTable: showTable, exported },
     body,
   );
   showTable(state.current.tables.includes('sensitivity'));
@@ -119,4 +123,14 @@ function noteOf(profile: ProfileResult): string {
     seconds: text('seconds', { seconds: formatDecimals(profile.seconds, 1) }),
     provider: profile.provider,
   });
+}
+
+/** One row per layer and number of active experts. */
+function profileTable({ layers }: ProfileResult): Pick<SectionData, 'columns' | 'rows'> {
+  return {
+    columns: ['layer', 'activeExperts', 'raw', 'relativeSquared', 'outputNorm'],
+    rows: layers.flatMap(({ index, raw, relativeSquared, outputNorm }) =>
+      raw.map((value, at) => [index, at + 1, value, relativeSquared[at] ?? null, outputNorm]),
+    ),
+  };
 }

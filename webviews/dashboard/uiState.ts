@@ -1,7 +1,7 @@
 import * as z from 'zod';
 
 /** The sections of the dashboard, in the order in which they stand. */
-export const sectionNames = ['sensitivity', 'budget', 'front', 'evaluation'] as const;
+export const sectionNames = ['sensitivity', 'budget', 'front', 'evaluation', 'compare', 'utilisation'] as const;
 export const measureNames = ['raw', 'relativeSquared'] as const;
 
 /** What the person has arranged in this view. Kept by VS Code while the view is hidden; never holds results. */
@@ -16,6 +16,8 @@ export const uiStateSchema = z.object({
   frontTotal: z.number().int().positive().optional(),
   /** End time of the evaluation that is shown; the newest when absent. */
   evaluation: z.string().optional(),
+  /** End times of the evaluations that are compared. */
+  compared: z.array(z.string()).default([]),
 });
 
 export type SectionName = (typeof sectionNames)[number];

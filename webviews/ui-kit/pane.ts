@@ -9,13 +9,16 @@ export interface PaneOptions {
   readonly tableLabel?: string;
   readonly tableShown?: boolean;
   readonly onTable?: (shown: boolean) => void;
+  /** Tooltip and accessible name of the button that saves what the pane shows; none without it. */
+  readonly exportLabel?: string;
+  readonly onExport?: () => void;
 }
 
 /** A collapsible section with a heading, in the manner of VS Code's own views. */
 export interface Pane {
   readonly root: HTMLElement;
   readonly content: HTMLElement;
-  /** Hides the button for the table while there are no numbers. */
+  /** Hides the buttons for table and export while there are no numbers. */
   setTableAvailable(available: boolean): void;
   /** A word beside the title, such as "outdated"; none without it. */
   setBadge(badge: string | undefined): void;
@@ -42,6 +45,10 @@ export function createPane(options: PaneOptions, children: readonly Node[]): Pan
   if (table !== undefined) {
     header.append(table);
   }
+  const save = options.exportLabel === undefined ? undefined : createExportButton(options, options.exportLabel);
+  if (save !== undefined) {
+    header.append(save);
+  }
   heading.addEventListener('click', () => {
     content.hidden = !content.hidden;
     heading.setAttribute('aria-expanded', String(!content.hidden));
@@ -51,8 +58,8 @@ export function createPane(options: PaneOptions, children: readonly Node[]): Pan
     root,
     content,
     setTableAvailable: (available) => {
-      if (table !== undefined) {
-        table.hidden = !available;
+      for (const button of [table, save].filter((one) => one !== undefined)) {
+        button.hidden = !available;
       }
     },
     setBadge: (word) => {
@@ -69,6 +76,18 @@ function createTableToggle(options: PaneOptions, label: string): HTMLElement {
     const shown = button.getAttribute('aria-pressed') !== 'true';
     button.setAttribute('aria-pressed', String(shown));
     options.onTable?.(shown);
+  });
+  return button;
+}
+
+function createExportButton(options: PaneOptions, label: string): HTMLElement {
+  const button = element(
+    'button',
+    { className: 'icon-toggle', attributes: { type: 'button', title: label, 'aria-label': label } },
+    [createIcon('export')],
+  );
+  button.addEventListener('click', () => {
+    options.onExport?.();
   });
   return button;
 }

@@ -1,0 +1,106 @@
+import type { EvaluateResult } from '../../engine/protocol/evaluation';
+import { text } from '../strings';
+import { element } from '../ui-kit/elements';
+import { createScrollArea } from '../ui-kit/scrollArea';
+import { compareModelOf } from './compareModel';
+import type { CompareModel, CompareRow } from './compareModel';
+import { runLabel } from './evaluationModel';
+import { createChangeGate, createSection } from './section';
+import type { DashboardContext, DashboardPart, SectionData } from './section';
+
+/** Two or more finished runs side by side; differences stand out, the best value of a row is marked. */
+export function createCompareSection(context: DashboardContext): DashboardPart {
+  const { state } = context;
+  let runs: readonly EvaluateResult[] = [];
+  let model: CompareModel | undefined;
+  const isNew = createChangeGate();
+  const choices = element('fieldset', { className: 'compare-runs' });
+  const tables = element('div', { className: 'evaluation-tables' });
+  const exported = (): SectionData | undefined =>
+    model && {
+      columns: ['measure', ...model.runs],
+      rows: model.rows.map(({ name, values }) => [name, ...values]),
+    };
+  const options = { name: 'compare', title: 'compareTitle', empty: 'compareEmpty', exported } as const;
+  const shell = createSection(context, options, [choices, tables]);
+
+  /** The runs the person chose; the two newest where too few of them are still there. */
+  function chosen(): readonly EvaluateResult[] {
+    const wanted = runs.filter(({ finished }) => state.current.compared.includes(finished));
+    return wanted.length > 0 ? wanted : runs.slice(-2);
+  }
+
+  function render(): void {
+    const selected = chosen();
+    choices.replaceChildren(
+      element('legend', { text: text('compareRuns') }),
+      ...[...runs].reverse().map((run) => createChoice(run, selected.includes(run), (on) => choose(run, on))),
+    );
+    renderTable(selected);
+  }
+
+  function choose(run: EvaluateResult, on: boolean): void {
+    const others = chosen().filter(({ finished }) => finished !== run.finished);
+    state.change({ compared: [...others, ...(on ? [run] : [])].map(({ finished }) => finished) });
+    renderTable(chosen());
+  }
+
+  function renderTable(selected: readonly EvaluateResult[]): void {
+    model = selected.length < 2 ? undefined : compareModelOf(selected);
+    tables.replaceChildren(
+      model === undefined
+        ? element('p', { className: 'note', text: text('comparePick') })
+        : createScrollArea(text('compareTitle'), createTable(model)),
+    );
+    shell.setNote(model === undefined ? '' : text('compareNote'));
+  }
+
+  return {
+    root: shell.root,
+    update: ({ evaluations, stale }) => {
+      if (!isNew([evaluations, stale])) {
+        return;
+      }
+      runs = evaluations;
+      shell.setFilled(runs.length > 1, stale);
+      if (runs.length > 1) {
+        render();
+      }
+    },
+    dispose: () => {
+      tables.replaceChildren();
+    },
+  };
+}
+
+function createChoice(run: EvaluateResult, checked: boolean, onChange: (on: boolean) => void): HTMLElement {
+  const box = element('input', { attributes: { type: 'checkbox' } });
+  box.checked = checked;
+  box.addEventListener('change', () => {
+    onChange(box.checked);
+  });
+  return element('label', { className: 'compare-run' }, [box, document.createTextNode(runLabel(run))]);
+}
+
+function createTable({ runs, rows }: CompareModel): HTMLElement {
+  const headings = [text('compareMetric'), ...runs].map((heading) =>
+    element('th', { text: heading, attributes: { scope: 'col' } }),
+  );
+  return element('table', { className: 'evaluation-table compare-table' }, [
+    element('caption', { text: text('compareTitle'), className: 'visually-hidden' }),
+    element('thead', {}, [element('tr', {}, headings)]),
+    element('tbody', {}, rows.map(createRow)),
+  ]);
+}
+
+function createRow({ name, cells, best, differs }: CompareRow): HTMLElement {
+  const values = cells.map((cell, at) =>
+    best.includes(at)
+      ? element('td', { className: 'best', text: cell }, [
+          element('span', { className: 'visually-hidden', text: ` (${text('compareBest')})` }),
+        ])
+      : element('td', { text: cell }),
+  );
+  const heading = element('th', { text: name, attributes: { scope: 'row' } });
+  return element('tr', { className: differs ? 'differs' : 'same' }, [heading, ...values]);
+}
