@@ -36,14 +36,50 @@ function reasons({ budget }: Plan): readonly string[] {
   ];
 }
 
+/** Sections of a plan that change weights, as sentences. */
+function weightChanges({ plan, changes, resolved }: Provenance): readonly string[] {
+  if (changes === undefined) {
+    return [];
+  }
+  const { prune, merge, quantize, gates } = plan;
+  const evidence = (tokens: number | undefined, seed: number) =>
+    `${tokens === undefined ? '' : `calibrated on ${tokens} tokens, `}seed ${seed}`;
+  const corrected = prune?.correction !== undefined || gates?.scale !== undefined;
+  const sentences = [
+    prune && `Pruned by ${inlineCode(prune.method)} (${evidence(prune.calibrationTokens, prune.seed)}).`,
+    merge &&
+      `Merged by ${inlineCode(merge.method)} (${evidence(merge.calibrationTokens, merge.seed)}); the first expert of a group keeps its router row, the other rows are gone.`,
+    quantize &&
+      `Rounded by ${inlineCode(quantize.method)} (${evidence(quantize.calibrationTokens, quantize.seed)}); the rounded values are stored in the type of the original, so the files are no smaller for it.`,
+    corrected && 'A factor per layer is part of the down projections: it belongs to the active experts below.',
+    changes.removedPrediction > 0 &&
+      `${changes.removedPrediction} tensors of next-token-prediction layers are left out, because their experts would not fit the new number.`,
+  ].filter((sentence) => typeof sentence === 'string');
+  const rows = resolved.blocks.map(({ layer, experts }, at) => {
+    const kept = changes.experts[at]!;
+    return `| ${layer} | ${experts.length} | ${kept.length} | ${kept.join(' ')} |`;
+  });
+  return [
+    '## Experts',
+    '',
+    ...sentences.map((sentence) => `- ${sentence}`),
+    '',
+    '| layer | experts before | now | numbers they had |',
+    '|---:|---:|---:|---|',
+    ...rows,
+    '',
+  ];
+}
+
 /** The README of a written checkpoint: what was changed, how to load it, where it comes from. */
 export function modelCard(provenance: Provenance): string {
-  const { resolved, fingerprint, plan, activeExperts, target } = provenance;
+  const { resolved, fingerprint, plan, activeExperts, target, changes } = provenance;
   const { checkpoint, record } = resolved.recognised;
   const name = path.basename(checkpoint.folder);
   const rows = resolved.blocks.map(
     (block, at) => `| ${block.layer} | ${block.experts.length} | ${block.activeExperts} | ${activeExperts[at]} |`,
   );
+  const { note } = exportTargets[target].experts;
   return [
     '---',
     'tags:',
@@ -51,14 +87,20 @@ export function modelCard(provenance: Provenance): string {
     '- moe-tuner',
     '---',
     '',
-    `# ${inlineCode(name)} with other active experts`,
+    changes === undefined
+      ? `# ${inlineCode(name)} with other active experts`
+      : `# ${inlineCode(name)} with other experts`,
     '',
-    `The weights are those of ${inlineCode(name)} (${record.title}), unchanged; the number of experts per token is not. Written for ${exportTargets[target].title} by MoE Tuner.`,
+    changes === undefined
+      ? `The weights are those of ${inlineCode(name)} (${record.title}), unchanged; the number of experts per token is not. Written for ${exportTargets[target].title} by MoE Tuner.`
+      : `Made from ${inlineCode(name)} (${record.title}) by MoE Tuner for ${exportTargets[target].title}. Tensors of other parts of the model are the same bytes.`,
     '',
     '## Loading',
     '',
+    ...(changes === undefined || note === undefined ? [] : [note, '']),
     ...loading(provenance),
     '',
+    ...weightChanges(provenance),
     '## Active experts',
     '',
     ...reasons(plan),
@@ -68,7 +110,7 @@ export function modelCard(provenance: Provenance): string {
     '',
     '## Provenance',
     '',
-    `\`moe_tune.json\` holds the plan. Fingerprint of the weights: \`${fingerprint}\`. The licence of the original applies.`,
+    `\`moe_tune.json\` holds the plan${changes === undefined ? '' : ' and the fingerprint of these weights'}. Fingerprint of the ${changes === undefined ? 'weights' : "original's weights"}: \`${fingerprint}\`. The licence of the original applies.`,
     '',
   ].join('\n');
 }

@@ -1,9 +1,12 @@
 import { readTextFile } from '../checkpoint/textFile';
-import type { ArtefactFile } from './artefactFiles';
+import type { RewrittenModel } from '../transform/rewriteModel';
+import type { ArtefactFile, ClosingFile, CopiedFile } from './artefactFiles';
+import { changedConfigText } from './changedConfig';
 import { checkpointFiles } from './checkpointFiles';
 import type { ChosenDelivery } from './chooseDelivery';
 import { modelCard } from './modelCard';
 import { tuneFileName, tuneFileText, type Provenance } from './provenance';
+import { rewrittenFiles } from './rewrittenWeights';
 import { argumentsFile } from './runtimeArguments';
 import { transformersLoader, transformersLoaderName } from './transformersLoader';
 import { tunedConfigText } from './tunedConfig';
@@ -15,11 +18,23 @@ export interface PlannedArtefact {
   readonly notes: readonly string[];
 }
 
+/** Weights of an artefact that are not those of the checkpoint. */
+export interface ChangedWeights {
+  readonly rewritten: RewrittenModel;
+  /** Fingerprint of the weights in a written folder. */
+  fingerprintOf(folder: string): Promise<string>;
+}
+
 /**
  * Works out every file of an artefact before anything is written.
- * @throws TunerError as {@link checkpointFiles}
+ * @param weights with the `changes` of the provenance, or neither
+ * @throws TunerError as {@link checkpointFiles} and {@link changedConfigText}
  */
-export async function planArtefact(provenance: Provenance, { artefact }: ChosenDelivery): Promise<PlannedArtefact> {
+export async function planArtefact(
+  provenance: Provenance,
+  { artefact }: ChosenDelivery,
+  weights?: ChangedWeights,
+): Promise<PlannedArtefact> {
   const tune = { name: tuneFileName, text: tuneFileText(provenance) };
   if (artefact === 'arguments') {
     const { resolved, target, activeExperts } = provenance;
@@ -35,17 +50,50 @@ export async function planArtefact(provenance: Provenance, { artefact }: ChosenD
   const { delivery, activeExperts, target, fingerprint } = provenance;
   const original = await readTextFile(recognised.checkpoint.configFile, 'malformedConfig');
   const moeLayers = blocks.map(({ layer }) => layer);
-  const config = tunedConfigText(original, recognised, { delivery, activeExperts, moeLayers, layerCount });
+  const originals = await checkpointFiles(recognised.checkpoint);
+  const tuned = tunedConfigText(original, recognised, { delivery, activeExperts, moeLayers, layerCount });
+  const config = await changedConfig(tuned, provenance, originals);
   const added = delivery === 'loader' ? addedCode(target, fingerprint, activeExperts, tune.text) : noCode;
   const generated = [
     { name: 'config.json', text: config },
-    tune,
+    weights === undefined ? tune : closingTune(provenance, weights),
     { name: 'README.md', text: modelCard(provenance) },
     ...added.files,
   ];
   const names = new Set(generated.map(({ name }) => name));
-  const copied = (await checkpointFiles(recognised.checkpoint)).filter(({ name }) => !names.has(name));
+  const kept = originals.filter(({ name }) => !names.has(name));
+  const copied =
+    weights === undefined
+      ? kept
+      : await rewrittenFiles(kept, weights.rewritten.tensors, [...recognised.checkpoint.tensors.values()]);
   return { files: [...generated, ...copied], notes: added.notes };
+}
+
+/** The config with what changed weights ask of it. */
+async function changedConfig(text: string, provenance: Provenance, files: readonly CopiedFile[]): Promise<string> {
+  const { changes, resolved } = provenance;
+  if (changes === undefined) {
+    return text;
+  }
+  const code: string[] = [];
+  for (const { source } of files.filter(({ name }) => name.endsWith('.py'))) {
+    code.push(await readTextFile(source, 'malformedConfig'));
+  }
+  return changedConfigText(text, resolved.recognised, {
+    experts: { before: resolved.experts, after: changes.experts[0]!.length },
+    countKey: resolved.configKeys.experts,
+    weights: changes.computed ? changes.identity : undefined,
+    code,
+  });
+}
+
+/** The record names the fingerprint of the written weights, which exists when they do; any fingerprint has one length. */
+function closingTune(provenance: Provenance, weights: ChangedWeights): ClosingFile {
+  return {
+    name: tuneFileName,
+    bytes: Buffer.byteLength(tuneFileText(provenance, provenance.fingerprint), 'utf8'),
+    closing: async (folder) => tuneFileText(provenance, await weights.fingerprintOf(folder)),
+  };
 }
 
 const noCode: PlannedArtefact = { files: [], notes: [] };

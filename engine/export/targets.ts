@@ -1,3 +1,4 @@
+import { families as knownFamilies } from '../families/registry';
 import type { TargetName } from '../protocol/apply';
 import { llamaCppArchitectures } from './llamaCppArchitectures';
 import { transformersRouters } from './transformersRouters';
@@ -8,15 +9,38 @@ export type PerLayerSupport =
   | { readonly kind: 'list' }
   /** Generated code sets the numbers. */
   | { readonly kind: 'loader' }
+  /** The written model computes every layer with its own number. */
+  | { readonly kind: 'graph' }
   /** Only one number for all layers. */
   | { readonly kind: 'uniform'; readonly reason: string }
   | { readonly kind: 'nothing'; readonly reason: string };
 
+/** What a target can load for one family of the numbers of experts that a plan leaves. Reasons complete "…: REASON." */
+export type ExpertCountSupport =
+  /** Every MoE layer has its own number. */
+  | { readonly kind: 'ragged' }
+  /** One number for all MoE layers, which may differ from the original one. */
+  | { readonly kind: 'uniform'; readonly reason: string; readonly least?: number }
+  /** The experts must stay as they are. */
+  | { readonly kind: 'nothing'; readonly reason: string };
+
+/** What a target can load of changed experts. */
+export interface ExpertSupport {
+  /** By family name. */
+  readonly families: Readonly<Record<string, ExpertCountSupport>>;
+  /** Every other family. */
+  readonly others: ExpertCountSupport;
+  /** What a person does with the written checkpoint, where it is not simply loaded. */
+  readonly note?: string;
+}
+
 /** A runtime that plans can be written for, as data. */
 export interface ExportTarget {
   readonly title: string;
+  /** What it takes where the plan changes the experts themselves: then a checkpoint is always written. */
+  readonly experts: ExpertSupport;
   /** What is written where all layers have the same number: a checkpoint, or the arguments that change the given one. */
-  readonly uniform: 'checkpoint' | 'arguments';
+  readonly uniform: 'checkpoint' | 'arguments' | 'graph';
   /** By family name. */
   readonly families: Readonly<Record<string, PerLayerSupport>>;
   /** Every other family. */
@@ -29,7 +53,7 @@ const uniform = (reason: string): PerLayerSupport => ({ kind: 'uniform', reason 
 const nothing = (reason: string): PerLayerSupport => ({ kind: 'nothing', reason });
 
 /** Families whose number cannot be changed by any runtime. */
-const fixed: Readonly<Record<string, PerLayerSupport>> = {
+export const fixedFamilies: Readonly<Record<string, PerLayerSupport>> = {
   phimoe: nothing(
     'the sparse mixer of Phi-3.5-MoE always takes two experts; Transformers ignores another number, others refuse it',
   ),
@@ -71,53 +95,102 @@ const vllmFusedFamilies = [
   'qwen3_vl_moe',
 ] as const;
 
-const each = (names: readonly string[], support: PerLayerSupport): Record<string, PerLayerSupport> =>
+/**
+ * Families whose experts cannot become fewer, or not as few, in any runtime that reads the config of Transformers. Merged and
+ * rounded weights need nothing of their own: they are written as weights of the same type, one router row for each.
+ */
+const expertLimits = (reason: string): Readonly<Record<string, ExpertCountSupport>> => ({
+  jetmoe: {
+    kind: 'nothing',
+    reason:
+      'JetMoE takes the number of its attention experts from the same key, and the attention weights only fit that one',
+  },
+  // Both build a dense layer where the config counts one expert.
+  jamba: { kind: 'uniform', reason, least: 2 },
+  hunyuan_v1_moe: { kind: 'uniform', reason, least: 2 },
+  minicpm: { kind: 'uniform', reason, least: 2 },
+});
+
+const oneCount = (title: string): ExpertSupport => {
+  const reason = `${title} reads one number of experts for all layers`;
+  return { families: expertLimits(reason), others: { kind: 'uniform', reason } };
+};
+
+const each = <Support>(names: readonly string[], support: Support): Record<string, Support> =>
   Object.fromEntries(names.map((name) => [name, support]));
+
+/** Families whose MoE blocks are known and whose whole decoder is not. */
+const withoutDecoder: Readonly<Record<string, PerLayerSupport>> = Object.fromEntries(
+  knownFamilies.flatMap(({ name, title, decoder }) =>
+    decoder.supported ? [] : [[name, nothing(`the decoder of ${title} cannot be built here: ${decoder.reason}`)]],
+  ),
+);
 
 /** What each runtime accepts: the one place where a new runtime, or a new ability of one, is entered. */
 export const exportTargets: Readonly<Record<TargetName, ExportTarget>> = {
   huggingface: {
     title: 'Hugging Face Transformers',
+    experts: oneCount('Transformers'),
     uniform: 'checkpoint',
-    families: { ...each(Object.keys(transformersRouters), loader), hunyuan_v1_moe: list, ...fixed },
+    families: { ...each(Object.keys(transformersRouters), loader), hunyuan_v1_moe: list, ...fixedFamilies },
     others: uniform('its classes are not part of Transformers, or where they keep the number has not been checked'),
   },
   vllm: {
     title: 'vLLM',
+    experts: oneCount('vLLM'),
     uniform: 'checkpoint',
-    families: { ...each(vllmFusedFamilies, loader), hunyuan_v1_moe: list, ...fixed },
+    families: { ...each(vllmFusedFamilies, loader), hunyuan_v1_moe: list, ...fixedFamilies },
     others: uniform(
       'whether vLLM builds its experts with the fused layer that the plugin changes has not been checked',
     ),
   },
   sglang: {
     title: 'SGLang',
+    experts: oneCount('SGLang'),
     uniform: 'arguments',
-    families: { hunyuan_v1_moe: list, ...fixed },
+    families: { hunyuan_v1_moe: list, ...fixedFamilies },
     others: uniform('SGLang reads one number for all layers, and a list only for Hunyuan V1 MoE'),
   },
   'llama.cpp': {
     title: 'llama.cpp',
+    experts: {
+      families: {
+        ...each(Object.keys(llamaCppArchitectures), {
+          kind: 'uniform',
+          reason: 'a GGUF file has one number of experts for all layers',
+        }),
+        ...expertLimits('a GGUF file has one number of experts for all layers'),
+      },
+      others: { kind: 'nothing', reason: 'its converter does not know this family' },
+      note: 'Convert the written folder with convert_hf_to_gguf.py of llama.cpp.',
+    },
     uniform: 'arguments',
     families: {
       ...each(
         Object.keys(llamaCppArchitectures),
         uniform('llama.cpp chooses experts with one number for all layers, --override-kv takes no list'),
       ),
-      ...fixed,
+      ...fixedFamilies,
     },
     others: nothing('the name of this family in GGUF files is not known'),
   },
   onnx: {
     title: 'ONNX',
-    uniform: 'checkpoint',
-    families: {},
-    others: nothing('this target comes with the ONNX export, which this version does not have yet'),
+    experts: { families: {}, others: { kind: 'ragged' } },
+    uniform: 'graph',
+    families: withoutDecoder,
+    others: { kind: 'graph' },
   },
 };
 
 /** What a target can load of a family. */
 export function perLayerSupport(target: TargetName, family: string): PerLayerSupport {
   const { families, others } = exportTargets[target];
+  return Object.hasOwn(families, family) ? families[family]! : others;
+}
+
+/** What a target can load of changed experts of a family. */
+export function expertCountSupport(target: TargetName, family: string): ExpertCountSupport {
+  const { families, others } = exportTargets[target].experts;
   return Object.hasOwn(families, family) ? families[family]! : others;
 }

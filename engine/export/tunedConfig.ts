@@ -46,9 +46,10 @@ function byDecoderLayer({ activeExperts, moeLayers, layerCount }: TunedConfig): 
   return Array.from({ length: layerCount }, (_, layer) => byLayer.get(layer) ?? most);
 }
 
-/** Sets a key, or removes it where the value is undefined; offsets in the readable text hold for the original. */
-function setKey(text: string, path: string[], value: unknown): string {
+/** Sets a key of a config's text, or removes it where the value is undefined; nothing else in the text changes. */
+export function setKey(text: string, path: string[], value: unknown): string {
   const eol = text.includes('\r\n') ? '\r\n' : '\n';
   const formattingOptions = { insertSpaces: true, tabSize: 2, eol };
+  // Offsets in the readable text hold for the original.
   return applyEdits(text, modify(configAsJson(text), path, value, { formattingOptions }));
 }

@@ -2,9 +2,11 @@ import path from 'node:path';
 import { predictedBytes } from '../export/artefactFiles';
 import type { Placement } from '../export/artefactOutput';
 import { chooseDelivery, type ChosenDelivery } from '../export/chooseDelivery';
-import { planArtefact } from '../export/planArtefact';
+import { planArtefact, type ChangedWeights } from '../export/planArtefact';
+import { changeIdentity, type WeightChanges } from '../export/provenance';
 import { exportTargets } from '../export/targets';
 import { assertAbsent, writeArtefact, type WriteOptions } from '../export/writeArtefact';
+import { renormalises } from '../families/renormalises';
 import type { JobContext } from '../measure/jobContext';
 import {
   targetNames,
@@ -15,23 +17,25 @@ import {
   type TargetName,
 } from '../protocol/apply';
 import { TunerError } from '../protocol/errors';
-import type { Plan } from '../protocol/plan';
-import { requestedActiveExperts, trainedActiveExperts } from './activeExperts';
+import { rewriteModel, type RewrittenModel } from '../transform/rewriteModel';
+import { trainedActiveExperts } from './activeExperts';
+import { applyOnnx } from './applyOnnx';
 import { openModel, type OpenModel } from './openModel';
 import { readPlan } from './planFile';
+import { plannedExperts, type PlannedExperts } from './plannedExperts';
+import { openPlannedModel, type PlannedModel } from './plannedModel';
+import { assertSameOutputs } from './sameOutputs';
+import { verifyWritten } from './verifyWritten';
 
 /** A plan, and the model it fits. */
-interface FittingPlan {
+interface FittingPlan extends PlannedExperts {
   readonly model: OpenModel;
-  readonly plan: Plan;
-  /** One number per MoE layer in order. */
-  readonly activeExperts: readonly number[];
 }
 
 /**
- * Writes what a plan decides for one runtime: a checkpoint folder with the same weights, or the arguments that change the given one.
- * Refused before anything is written where the runtime cannot load it; what was written is opened again and compared
- * before it gets its name, so that the folder is complete or absent.
+ * Writes what a plan decides for one runtime: a checkpoint folder, with the same weights or changed ones, or the arguments that change
+ * the given one. Refused before anything is written where the runtime cannot load it; what was written is opened again,
+ * compared and run on a few tokens before it gets its name, so that the folder is complete or absent.
  * @throws TunerError `unsupportedFeature`, `outputExists`, `malformedPlan`, `planForAnotherCheckpoint`, `writeFailed`, `cancelled`
  */
 export async function apply(
@@ -42,37 +46,56 @@ export async function apply(
   const start = performance.now();
   const out = path.resolve(params.out);
   const fitting = await openFitting(params);
-  const { model, plan, activeExperts } = fitting;
+  const { model, plan, activeExperts, weightsChange } = fitting;
   const chosen = chosenDelivery(fitting, params.target);
   assertOutside(out, model.checkpoint.folder);
+  if (params.target === 'onnx') {
+    return applyOnnx(params, job, options);
+  }
   await assertAbsent(out);
   const { delivery, artefact, explanation } = chosen;
   job.log('info', explanation);
   const { resolved, fingerprint } = model;
-  const provenance = { resolved, fingerprint, plan, target: params.target, delivery, activeExperts };
-  const { files, notes } = await planArtefact(provenance, chosen);
-  const predicted = files.reduce((sum, file) => sum + predictedBytes(file), 0);
-  const verify = async (folder: string) => {
-    if (artefact === 'checkpoint') {
-      await assertWritten(folder, fitting);
-    }
-  };
-  const written = await writeArtefact(out, files, { job, verify, ...options });
-  job.progress(1, 'Done');
-  return {
-    checkpoint: model.checkpoint.folder,
-    fingerprint,
-    plan: path.resolve(params.plan),
-    target: params.target,
-    out,
-    delivery,
-    activeExperts: [...activeExperts],
-    files: [...written.files],
-    bytes: written.bytes,
-    predictedBytes: predicted,
-    notes: [explanation, ...notes, ...placementNotes(written.placements), ...changeNotes(fitting)],
-    seconds: (performance.now() - start) / 1000,
-  };
+  const planned = weightsChange ? await openPlannedModel(model, { plan: params.plan }, job) : undefined;
+  try {
+    const weights = planned === undefined ? undefined : changedWeights(model, planned);
+    const changes = weights === undefined ? undefined : weightChanges(fitting, planned!, weights.rewritten);
+    const provenance = { resolved, fingerprint, plan, target: params.target, delivery, activeExperts, changes };
+    const { files, notes } = await planArtefact(provenance, chosen, weights);
+    const predicted = files.reduce((sum, file) => sum + predictedBytes(file), 0);
+    const verify = async (folder: string) => {
+      if (artefact === 'checkpoint') {
+        const expected = weights?.rewritten ?? fingerprint;
+        const written = await verifyWritten(folder, { activeExperts, experts: fitting.experts, weights: expected });
+        if (planned !== undefined) {
+          await assertSameOutputs(model, planned, written, job);
+        }
+      }
+    };
+    const written = await writeArtefact(out, files, { job, verify, ...options });
+    job.progress(1, 'Done');
+    return {
+      checkpoint: model.checkpoint.folder,
+      fingerprint,
+      plan: path.resolve(params.plan),
+      target: params.target,
+      out,
+      delivery,
+      activeExperts: [...activeExperts],
+      files: [...written.files],
+      bytes: written.bytes,
+      predictedBytes: predicted,
+      notes: [
+        explanation,
+        ...notes,
+        ...placementNotes(written.placements),
+        ...(changes === undefined ? changeNotes(fitting) : weightNotes(fitting, changes)),
+      ],
+      seconds: (performance.now() - start) / 1000,
+    };
+  } finally {
+    await planned?.dispose();
+  }
 }
 
 /** What every target can load of a plan, without writing anything. */
@@ -94,22 +117,46 @@ export async function listTargets(params: ExportTargetsParams): Promise<ExportTa
 
 async function openFitting(params: { readonly checkpoint: string; readonly plan: string }): Promise<FittingPlan> {
   const model = await openModel(params.checkpoint);
-  const activeExperts = await requestedActiveExperts(model, { plan: params.plan });
-  if (activeExperts === undefined) {
-    throw new TunerError('malformedPlan', 'The plan decides nothing that could be applied.', {
-      file: path.resolve(params.plan),
-      place: 'activeExperts',
-      wayOut: 'Choose active experts with "budget", or list them in the plan.',
-    });
-  }
-  return { model, plan: await readPlan(params.plan), activeExperts };
+  return { model, ...plannedExperts(model, await readPlan(params.plan), path.resolve(params.plan)) };
 }
 
-function chosenDelivery({ model, activeExperts }: FittingPlan, target: TargetName): ChosenDelivery {
+function chosenDelivery(
+  { model, activeExperts, experts, weightsChange }: FittingPlan,
+  target: TargetName,
+): ChosenDelivery {
   const { resolved } = model;
   const { name, title } = resolved.recognised.record;
-  const configKey = resolved.configKeys.activeExperts;
-  return chooseDelivery({ target, family: { name, title }, activeExperts, configKey });
+  return chooseDelivery({
+    target,
+    family: { name, title },
+    activeExperts,
+    trainedActiveExperts: trainedActiveExperts(model),
+    configKey: resolved.configKeys.activeExperts,
+    experts: weightsChange ? { before: resolved.experts, after: experts } : undefined,
+  });
+}
+
+/** How the weights are put together. @throws TunerError `unsupportedFeature` where the storage cannot express the plan */
+function changedWeights({ resolved }: OpenModel, planned: PlannedModel): ChangedWeights {
+  const before = resolved.forwardRefusal === undefined ? resolved.decoder() : undefined;
+  const decoder = before === undefined ? undefined : { before, after: planned.decoder(before) };
+  const rewritten = rewriteModel({ resolved, blocks: planned.blocks, decoder });
+  return { rewritten, fingerprintOf: async (folder) => (await openModel(folder)).fingerprint };
+}
+
+function weightChanges(
+  { model, plan }: FittingPlan,
+  { blocks }: PlannedModel,
+  { tensors, removedPrediction }: RewrittenModel,
+): WeightChanges {
+  return {
+    experts: blocks.map(({ router, experts }) => router.keptRows ?? experts.map((_, expert) => expert)),
+    identity: changeIdentity(plan, model.fingerprint),
+    computed: tensors.some(({ original, pieces }) =>
+      pieces.some((piece) => piece.kind === 'computed' || piece.file !== original.file),
+    ),
+    removedPrediction: removedPrediction.length,
+  };
 }
 
 /** A checkpoint folder is read by its loaders whole: nothing is written into it. */
@@ -124,31 +171,34 @@ function assertOutside(out: string, checkpoint: string): void {
   }
 }
 
-/** @throws TunerError `writeFailed` where the written checkpoint is not the given one with the plan's numbers */
-async function assertWritten(folder: string, { model, activeExperts }: FittingPlan): Promise<void> {
-  const written = await openModel(folder);
-  const numbers = trainedActiveExperts(written);
-  const problem =
-    written.fingerprint !== model.fingerprint
-      ? 'its weights are not those of the checkpoint'
-      : numbers.length !== activeExperts.length || numbers.some((k, at) => k !== activeExperts[at])
-        ? `its config says ${numbers.join(', ')} active experts instead of ${activeExperts.join(', ')}`
-        : undefined;
-  if (problem !== undefined) {
-    throw new TunerError('writeFailed', `The written checkpoint was not accepted: ${problem}.`, {
-      file: folder,
-      wayOut: 'Check the config of the original checkpoint for contradictions, and report this if it has none.',
-    });
-  }
-}
-
 function placementNotes(placements: ReadonlySet<Placement>): string[] {
   const linked =
-    'The weights are hard links to those of the original: they take no more space, and must not be edited in place.';
+    'Weight files that do not change are hard links to those of the original: they take no more space, and must not be edited in place.';
   return placements.has('link') ? [linked] : [];
 }
 
 function changeNotes({ model, activeExperts }: FittingPlan): string[] {
   const before = trainedActiveExperts(model);
   return activeExperts.every((k, at) => k === before[at]) ? ['The plan changes no active experts.'] : [];
+}
+
+/** What a person should know of the written weights. */
+function weightNotes({ model, plan }: FittingPlan, { removedPrediction }: WeightChanges): string[] {
+  const { gates, score, sparseMixer } = model.resolved.blocks[0]!.router;
+  const inflates = score === 'softmax' && !renormalises(gates) && sparseMixer === undefined;
+  const corrected = plan.prune?.correction !== undefined || plan.gates?.scale !== undefined;
+  return [
+    plan.prune !== undefined && !corrected && inflates
+      ? 'The router of this family does not divide gates by their sum: those of the remaining experts grow when others go. A "correction" in the prune section makes up for it.'
+      : undefined,
+    plan.quantize === undefined
+      ? undefined
+      : 'Rounded weights are stored in the type of the original: the files show what rounding does to the model, and are no smaller for it.',
+    plan.merge === undefined
+      ? undefined
+      : 'No checkpoint format lets router rows share an expert: the first expert of each group keeps its row, the other rows are gone.',
+    removedPrediction === 0
+      ? undefined
+      : `${removedPrediction} tensors of next-token-prediction layers are left out: nothing was measured that says which of their experts could go.`,
+  ].filter((note) => note !== undefined);
 }

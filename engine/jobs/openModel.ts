@@ -4,6 +4,7 @@ import type { Checkpoint } from '../checkpoint/types';
 import { resolveModel, type ResolvedModel } from '../families/resolveModel';
 import { specTensors } from '../families/specTensors';
 import { tunedActiveExperts } from '../families/tunedActiveExperts';
+import { tunedWeightsKey } from '../families/tunedWeights';
 import type { PlanTarget } from './planFile';
 import { ResultCache } from './resultCache';
 
@@ -13,8 +14,8 @@ export interface OpenModel {
   readonly resolved: ResolvedModel;
   readonly fingerprint: string;
   /**
-   * Under which finished results are kept: the fingerprint, except for checkpoints with tuned active experts, whose weights are
-   * those of their original while their quality is not.
+   * Under which finished results are kept: the fingerprint, except for checkpoints that this program wrote, which can have the
+   * fingerprint of their original while their quality is another.
    */
   readonly resultsKey: string;
 }
@@ -26,7 +27,11 @@ export async function openModel(folder: string): Promise<OpenModel> {
   const routers = resolved.blocks.flatMap(({ router }) => specTensors(router.weight));
   const fingerprint = await checkpointFingerprint(checkpoint, routers);
   const tuned = tunedActiveExperts(resolved.recognised);
-  const resultsKey = tuned === undefined ? fingerprint : ResultCache.key([fingerprint, tuned.value]);
+  const weights = resolved.recognised.config.raw(tunedWeightsKey);
+  const resultsKey =
+    tuned === undefined && weights === undefined
+      ? fingerprint
+      : ResultCache.key([fingerprint, tuned?.value, ...(weights === undefined ? [] : [weights])]);
   return { checkpoint, resolved, fingerprint, resultsKey };
 }
 

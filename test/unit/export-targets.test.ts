@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { chooseDelivery } from '../../engine/export/chooseDelivery';
+import { ownExpertCountKey } from '../../engine/export/expertCountKeys';
 import { llamaCppArchitectures } from '../../engine/export/llamaCppArchitectures';
 import { exportTargets, perLayerSupport } from '../../engine/export/targets';
 import { transformersRouters } from '../../engine/export/transformersRouters';
@@ -30,7 +31,7 @@ describe('the table of targets', () => {
     const tables = [
       transformersRouters,
       llamaCppArchitectures,
-      ...Object.values(exportTargets).map((target) => target.families),
+      ...Object.values(exportTargets).flatMap((target) => [target.families, target.experts.families]),
     ];
     for (const name of tables.flatMap((table) => Object.keys(table))) {
       expect(names).toContain(name);
@@ -46,7 +47,9 @@ describe('the table of targets', () => {
 
   it('gives a reason for everything that cannot be loaded', () => {
     for (const target of targetNames) {
-      for (const support of [...Object.values(exportTargets[target].families), exportTargets[target].others]) {
+      const { families: byFamily, others, experts } = exportTargets[target];
+      const counts = [...Object.values(experts.families), experts.others];
+      for (const support of [...Object.values(byFamily), others, ...counts]) {
         expect('reason' in support ? support.reason.length : 99).toBeGreaterThan(20);
       }
     }
@@ -71,17 +74,67 @@ describe('different numbers per layer', () => {
   it.each([
     ['huggingface', 'phimoe', /sparse mixer/, /No target/],
     ['huggingface', 'jetmoe', /attention experts/, /No target/],
-    ['huggingface', 'minicpm', /not part of Transformers/, /No target/],
-    ['vllm', 'minicpm', /fused layer/, /No target/],
+    ['huggingface', 'minicpm', /not part of Transformers/, /this family: onnx\./],
+    ['vllm', 'minicpm', /fused layer/, /this family: onnx\./],
     ['sglang', 'qwen3_moe', /one number for all layers/, /huggingface, vllm/],
     ['llama.cpp', 'qwen3_moe', /--override-kv takes no list/, /huggingface, vllm/],
     ['llama.cpp', 'hunyuan_v1_moe', /--override-kv takes no list/, /huggingface, vllm, sglang/],
-    ['onnx', 'qwen3_moe', /comes with the ONNX export/, /huggingface, vllm/],
+    ['onnx', 'jamba', /Mamba layers are not implemented/, /huggingface/],
   ] as const)('%s refuses %s with the reason and the way out', (target, family, reason, wayOut) => {
     const error = refusal(target, family, [4, 2, 3]);
     expect([error.code, error.kind, error.details.place]).toEqual(['unsupportedFeature', 'input', '--target']);
     expect(error.message).toMatch(reason);
     expect(error.details.wayOut).toMatch(wayOut);
+  });
+});
+
+describe('changed experts', () => {
+  const changed = (
+    target: TargetName,
+    name: string,
+    after: readonly number[],
+    activeExperts: readonly number[] = [2, 2],
+    trainedActiveExperts: readonly number[] = [2, 2],
+  ) =>
+    chooseDelivery({
+      target,
+      family: { name, title: name },
+      activeExperts,
+      trainedActiveExperts,
+      configKey: 'num_experts_per_tok',
+      experts: { before: 8, after },
+    });
+
+  it.each(['huggingface', 'vllm', 'sglang', 'llama.cpp'] as const)('%s takes one number for all layers', (target) => {
+    expect(changed(target, 'mixtral', [6, 6])).toMatchObject({ delivery: 'scalar', artefact: 'checkpoint' });
+    expect(changed(target, 'mixtral', [8, 8]).explanation).toMatch(/All 8 experts of a layer stay/);
+    expect(() => changed(target, 'mixtral', [6, 5])).toThrow(/different numbers of experts per layer of mixtral/);
+  });
+
+  it.each([
+    ['jetmoe', [6, 6], /attention experts/],
+    ['jamba', [1, 1], /a single expert of jamba.*dense layer/],
+    ['hunyuan_v1_moe', [1, 1], /dense layer/],
+  ] as const)('%s cannot have %j experts in Transformers', (family, after, reason) => {
+    expect(() => changed('huggingface', family, after, [1, 1], [1, 1])).toThrow(reason);
+  });
+
+  it('llama.cpp takes families that its converter knows, and says what to do with the folder', () => {
+    expect(changed('llama.cpp', 'olmoe', [6, 6]).explanation).toMatch(/convert_hf_to_gguf\.py/);
+    expect(() => changed('llama.cpp', 'cohere2_moe', [6, 6])).toThrow(/converter does not know/);
+  });
+
+  it('a number of active experts that cannot change is no obstacle where it does not', () => {
+    expect(changed('huggingface', 'phimoe', [6, 6])).toMatchObject({ delivery: 'scalar' });
+    expect(() => changed('huggingface', 'phimoe', [6, 6], [1, 1])).toThrow(/sparse mixer/);
+  });
+
+  it('ONNX takes different numbers of experts per layer', () => {
+    expect(changed('onnx', 'mixtral', [6, 5])).toMatchObject({ delivery: 'graph' });
+  });
+
+  it('every family has a key of its own for the number of experts', () => {
+    expect(Object.keys(ownExpertCountKey).sort()).toEqual([...names].sort());
   });
 });
 
@@ -100,7 +153,6 @@ describe('the same number in all layers', () => {
     expect(refusal('huggingface', 'phimoe', [1, 1]).message).toMatch(/always takes two/);
     expect(refusal('vllm', 'jetmoe', [1, 1]).message).toMatch(/attention/);
     expect(refusal('llama.cpp', 'aria_text', [3, 3]).message).toMatch(/GGUF/);
-    expect(refusal('onnx', 'mixtral', [1, 1]).message).toMatch(/ONNX export/);
   });
 
   it('is refused where an override would replace the object around it', () => {

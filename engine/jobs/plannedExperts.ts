@@ -1,0 +1,65 @@
+import type { MoeBlockSpec } from '../families/specification';
+import { TunerError } from '../protocol/errors';
+import type { Plan } from '../protocol/plan';
+import { changesWeights } from '../transform/transformModel';
+import { assertActiveExperts, trainedActiveExperts } from './activeExperts';
+import { planTarget, type OpenModel } from './openModel';
+import { assertPlanFits } from './planFile';
+
+/** What a plan leaves of the experts, known from its numbers alone. */
+export interface PlannedExperts {
+  readonly plan: Plan;
+  /** Whether the weights will not be those of the checkpoint. */
+  readonly weightsChange: boolean;
+  /** Experts per MoE layer in order. */
+  readonly experts: readonly number[];
+  /** Active experts per MoE layer in order. */
+  readonly activeExperts: readonly number[];
+}
+
+/**
+ * The numbers of experts and active experts that a plan asks for, without computing any weight. Whether the sections fit each
+ * other is checked when they are applied.
+ * @throws TunerError `malformedPlan`, `planForAnotherCheckpoint`
+ */
+export function plannedExperts(model: OpenModel, plan: Plan, planFile: string): PlannedExperts {
+  assertPlanFits(plan, planTarget(model), planFile);
+  const { blocks } = model.resolved;
+  const weightsChange = changesWeights(plan);
+  if (plan.activeExperts === undefined && !weightsChange) {
+    throw new TunerError('malformedPlan', 'The plan decides nothing that could be applied.', {
+      file: planFile,
+      place: 'activeExperts',
+      wayOut: 'Choose active experts with "budget", or list them in the plan.',
+    });
+  }
+  const lists = plan.merge?.groups ?? plan.prune?.keep;
+  if (lists !== undefined && lists.length !== blocks.length) {
+    throw new TunerError(
+      'malformedPlan',
+      `The plan lists ${lists.length} layers, the checkpoint has ${blocks.length} MoE layers.`,
+      {
+        file: planFile,
+        place: plan.merge === undefined ? 'prune.keep' : 'merge.groups',
+        wayOut: `Give one entry per MoE layer in order: ${blocks.length}.`,
+      },
+    );
+  }
+  const experts = blocks.map((block, at) => lists?.[at]?.length ?? block.experts.length);
+  const trained = trainedActiveExperts(model);
+  const activeExperts = plan.activeExperts ?? trained.map((k, at) => Math.min(k, experts[at]!));
+  activeExperts.forEach((k, at) => {
+    assertActive(blocks[at]!, experts[at]!, k, { file: planFile, place: `activeExperts[${at}]` });
+  });
+  return { plan, weightsChange, experts, activeExperts };
+}
+
+function assertActive(
+  block: MoeBlockSpec,
+  experts: number,
+  k: number,
+  { file, place }: { readonly file: string; readonly place: string },
+): void {
+  const left = { ...block, experts: block.experts.slice(0, experts) };
+  assertActiveExperts(left, k, { code: 'malformedPlan', file, place });
+}
