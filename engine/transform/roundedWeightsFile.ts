@@ -20,11 +20,18 @@ const metadataKey = 'moe-tuner';
 type LinearName = 'gate' | 'up' | 'down';
 
 /** What rounded weights belong to: the checkpoint, the experts that the sections before leave, and the section itself. */
-export function roundedWeightsKey(plan: Plan): string {
-  const { source, prune, merge, quantize } = plan;
-  const decided = quantize === undefined ? undefined : { ...quantize, effectiveBits: undefined, options: undefined };
+export function roundedWeightsKey({ source, prune, merge, quantize }: Plan): string {
+  const decided = [
+    quantize?.method,
+    quantize?.group,
+    quantize?.symmetric,
+    quantize?.scope,
+    quantize?.layers,
+    quantize?.calibrationTokens,
+    quantize?.seed,
+  ];
   return createHash('sha256')
-    .update(JSON.stringify([source?.fingerprint, prune, merge, decided]))
+    .update(JSON.stringify([source?.fingerprint, prune?.keep, merge?.groups, merge?.weights, ...decided]))
     .digest('hex');
 }
 
@@ -32,14 +39,14 @@ export function roundedWeightsKey(plan: Plan): string {
  * Writes the rounded experts of all layers into one safetensors file.
  * @param experts per MoE layer in order, or undefined where a layer stays as it is
  * @param blocks what they were made from; linear maps that are the same object are not stored again
- * @param plan as it will be written
+ * @param key of the plan as it will be written, see {@link roundedWeightsKey}
  * @throws TunerError `writeFailed`
  */
 export async function writeRoundedWeights(
   file: string,
   experts: readonly (readonly FeedForwardSpec[] | undefined)[],
   blocks: readonly MoeBlockSpec[],
-  plan: Plan,
+  key: string,
 ): Promise<void> {
   const tensors: TensorToWrite[] = [];
   for (const [position, layer] of experts.entries()) {
@@ -52,7 +59,7 @@ export async function writeRoundedWeights(
       }
     }
   }
-  await writeSafetensors(file, tensors, { [metadataKey]: roundedWeightsKey(plan) });
+  await writeSafetensors(file, tensors, { [metadataKey]: key });
 }
 
 async function* bytesOf(entry: TensorEntry): AsyncIterable<Uint8Array> {

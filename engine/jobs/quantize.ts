@@ -1,0 +1,341 @@
+import path from 'node:path';
+import type { MoeBlockSpec } from '../families/specification';
+import { VariantMeter } from '../measure/variantMeter';
+import type { JobContext } from '../measure/jobContext';
+import { batchSequences } from '../measure/sequenceBatches';
+import { allocateBits, type AllocatedBits } from '../methods/quantize/bitAllocation';
+import { bitsArithmetic } from '../methods/quantize/bitSizes';
+import { codeBits, type CodeBits } from '../methods/quantize/quantizedMatrix';
+import { quantizers, type ExpertBits, type QuantizerName } from '../methods/quantize/quantizers';
+import { TunerError } from '../protocol/errors';
+import type { Plan, PlanQuantize } from '../protocol/plan';
+import { bitGranularities, type QuantizeParams, type QuantizeResult } from '../protocol/quantization';
+import type { RuntimeOptions } from '../runtime/session';
+import { assertGroups, commonGroups, shortestBits } from '../transform/quantizeBits';
+import { roundedWeightsKey, writeRoundedWeights } from '../transform/roundedWeightsFile';
+import { ScratchWeights } from '../transform/scratchWeights';
+import { withBlocks } from '../transform/transformModel';
+import { attentionHeads } from './evaluate';
+import { openModel, type OpenModel } from './openModel';
+import { updatePlan } from './planFile';
+import { openBasePlan, type BasePlan } from './quantizeBase';
+import { measureUnits } from './quantizeMeasurements';
+import { addTotals, bitTotals, originalBytes, quantizedLayer } from './quantizeReport';
+import { roundBlocks, type RoundedBlocks, type RoundingRun } from './quantizeRounding';
+import { quantizeText, type QuantizeText } from './quantizeText';
+import { runtimeOptions, type EngineServices } from './services';
+
+/** Candidates of "auto" with text, and what it takes without: the one whose squared error is least. */
+const automatic = { measured: ['gptq', 'eaquant'], dataFree: 'hqq' } as const;
+
+/** Method whose errors decide the bits when "auto" has not chosen yet. */
+const allocatingMethod = { measured: 'gptq', dataFree: 'hqq' } as const;
+
+/** How the work is split for progress. */
+const allocationShare = 0.6;
+
+/** Everything that rounding needs, prepared once. */
+interface QuantizeRun extends RoundingRun {
+  readonly params: QuantizeParams;
+  readonly blocks: readonly MoeBlockSpec[];
+  readonly text: QuantizeText | undefined;
+  readonly meter: VariantMeter | undefined;
+}
+
+/**
+ * Chooses bits for the routed experts, uniform or by a budget, rounds them, measures the result on held-out text and writes the plan
+ * section. Rounded weights of calibrated methods go into a file beside the plan.
+ * @throws TunerError `usage`, `infeasibleBudget`, `malformedPlan`, `planForAnotherCheckpoint`, `writeFailed`, `cancelled`, …
+ */
+export async function quantize(
+  params: QuantizeParams,
+  services: EngineServices,
+  job: JobContext,
+): Promise<QuantizeResult> {
+  const start = performance.now();
+  assertRequest(params);
+  const model = await openModel(params.checkpoint);
+  const out = params.out === undefined ? undefined : path.resolve(params.out);
+  const base = await openBasePlan(model, out, job);
+  const scratch = new ScratchWeights();
+  let meter: VariantMeter | undefined;
+  try {
+    const group = chosenGroup(params, base.blocks);
+    const runtime = await runtimeOptions(services, job);
+    const text = params.text.length > 0 ? await quantizeText(model, params) : undefined;
+    const decoder = withBlocks(model.resolved.decoder(), base.blocks);
+    meter = text === undefined ? undefined : await openMeter(decoder, text, runtime, job);
+    const run = {
+      params,
+      model: decoder,
+      blocks: base.blocks,
+      group,
+      symmetric: params.symmetric,
+      scratch,
+      runtime,
+      job,
+      text,
+      meter,
+    };
+    const allocation = await allocate(run);
+    const rounded = await bestRounding(run, allocation.bits);
+    const result = await report(run, model, allocation, rounded);
+    if (out !== undefined) {
+      await writeSection(out, run, model, base, { ...allocation, ...rounded, ...result });
+    }
+    return {
+      ...result,
+      ...(out === undefined ? {} : { plan: out }),
+      seconds: (performance.now() - start) / 1000,
+    };
+  } finally {
+    await meter?.dispose();
+    await scratch.dispose();
+    await base.dispose();
+  }
+}
+
+function assertRequest({ bits, averageBits, effectiveBits, maximumBytes, method, text }: QuantizeParams): void {
+  const given = [bits, averageBits, effectiveBits, maximumBytes].filter((value) => value !== undefined);
+  if (given.length !== 1) {
+    throw new TunerError('usage', 'Give exactly one of bits, average bits, effective bits and bytes.', {
+      place: '--bits, --average-bits, --effective-bits, --max-bytes',
+      wayOut: 'For example --bits 4, or --average-bits 3.5.',
+    });
+  }
+  if (method !== 'auto' && quantizers[method].needs === 'moments' && text.length === 0) {
+    throw new TunerError('usage', `The quantizer "${method}" calibrates on text, and none was given.`, {
+      place: '--text',
+      wayOut: 'Give text files with --text, or choose rtn or hqq, which look at weights alone.',
+    });
+  }
+}
+
+/** @throws TunerError `usage` where the group does not divide the rows of every expert */
+function chosenGroup({ group }: QuantizeParams, blocks: readonly MoeBlockSpec[]): number {
+  const common = commonGroups(blocks);
+  const chosen = group ?? common[0];
+  if (chosen === undefined) {
+    throw new TunerError('usage', 'No usual group size divides the rows of all experts.', {
+      place: '--group',
+      wayOut: 'Give a group that divides them, for example the whole row.',
+    });
+  }
+  const bits: ExpertBits = { gate: 4, up: 4, down: 4 };
+  const all = blocks.map(({ experts }) => experts.map(() => bits));
+  assertGroups(chosen, all, blocks, { file: '', place: '--group' }, 'usage');
+  return chosen;
+}
+
+function openMeter(
+  decoder: QuantizeRun['model'],
+  { held }: QuantizeText,
+  runtime: RuntimeOptions,
+  job: JobContext,
+): Promise<VariantMeter> {
+  const batches = batchSequences(held, attentionHeads(decoder));
+  const openSessions = 2 * decoder.layers.length;
+  return VariantMeter.open({ model: decoder, runtime, batches, sequences: held, openSessions, job });
+}
+
+interface Allocation {
+  readonly bits: readonly (readonly ExpertBits[])[];
+  readonly allocations: QuantizeResult['allocations'];
+}
+
+/** Uniform bits, or those of the exact solver under the budget. */
+async function allocate(run: QuantizeRun): Promise<Allocation> {
+  const { params, blocks, text, meter } = run;
+  const { bits, method } = params;
+  if (bits !== undefined) {
+    return {
+      bits: blocks.map(({ experts }) => experts.map(() => ({ gate: bits, up: bits, down: bits }))),
+      allocations: [],
+    };
+  }
+  const name = method === 'auto' ? allocatingMethod[text === undefined ? 'dataFree' : 'measured'] : method;
+  const whole = bitTotalsOf(
+    run,
+    blocks.map(({ experts }) => experts.map(() => ({ gate: 2, up: 2, down: 2 }))),
+  );
+  const budget = budgetBits(run, whole.weights, whole.storedBits);
+  const nearest = codeBits.reduce<CodeBits>(
+    (best, one) => (Math.abs(one - budget.codes) < Math.abs(best - budget.codes) ? one : best),
+    2,
+  );
+  const measured = text !== undefined && meter !== undefined ? { calibration: text.calibration, meter } : undefined;
+  const units = await measureUnits(run, name, measured, nearest, [0, allocationShare]);
+  const solved = bitGranularities.map((granularity) => allocateBits(units, budget.stored, granularity));
+  const chosen = solved.find(({ granularity }) => granularity === params.granularity)!;
+  return { bits: chosen.bits, allocations: solved.map((one) => allocationSummary(run, one)) };
+}
+
+/** The budget in bits of storage, and in bits of codes per weight. */
+function budgetBits(
+  { params, group, symmetric }: QuantizeRun,
+  weights: number,
+  least: number,
+): { readonly stored: number; readonly codes: number } {
+  const { averageBits, effectiveBits, maximumBytes } = params;
+  const zero = symmetric ? 0 : 1 / group;
+  // Zero points are as wide as codes, so every bit of a code costs 1 + 1/group.
+  const codesOf = (stored: number) => 2 + (stored - least) / (weights * (1 + zero));
+  if (averageBits !== undefined) {
+    return { stored: least + weights * (averageBits - 2) * (1 + zero), codes: averageBits };
+  }
+  const stored = effectiveBits === undefined ? maximumBytes! * 8 : effectiveBits * weights;
+  return { stored, codes: codesOf(stored) };
+}
+
+function bitTotalsOf(run: QuantizeRun, bits: readonly (readonly ExpertBits[])[]) {
+  return addTotals(run.blocks.map((block, at) => bitTotals(block, bits[at]!, run)));
+}
+
+function allocationSummary(run: QuantizeRun, { granularity, bits, predicted }: AllocatedBits) {
+  const totals = bitTotalsOf(run, bits);
+  return {
+    granularity,
+    averageBits: totals.codeBits / totals.weights,
+    effectiveBits: totals.storedBits / totals.weights,
+    predicted,
+  };
+}
+
+interface Chosen extends RoundedBlocks {
+  readonly name: QuantizerName;
+  readonly candidates: QuantizeResult['candidates'];
+  readonly quality?: { readonly kl: number; readonly logPerplexity: number } | undefined;
+}
+
+/** Rounds with the method asked for, or with the one of "auto" that measures best. */
+async function bestRounding(run: QuantizeRun, bits: Allocation['bits']): Promise<Chosen> {
+  const { params, text, meter } = run;
+  const names: readonly QuantizerName[] =
+    params.method !== 'auto' ? [params.method] : text === undefined ? [automatic.dataFree] : automatic.measured;
+  const candidates: QuantizeResult['candidates'] = [];
+  let best: Chosen | undefined;
+  for (const [at, name] of names.entries()) {
+    const from = params.bits === undefined ? allocationShare : 0;
+    const share = (1 - from) / names.length;
+    const progress = [from + share * at, from + share * (at + 1)] as const;
+    const rounded = await roundBlocks(run, name, bits, text?.calibration, progress);
+    const quality = await meter?.measure(withBlocks(run.model, rounded.blocks).layers);
+    if (quality !== undefined) {
+      candidates.push({ method: name, kl: quality.kl });
+    }
+    if (best === undefined || (quality?.kl ?? 0) < (best.quality?.kl ?? 0)) {
+      best = { ...rounded, name, candidates, quality };
+    }
+  }
+  return best!;
+}
+
+async function report(
+  run: QuantizeRun,
+  model: OpenModel,
+  { bits, allocations }: Allocation,
+  { blocks, uncovered, name, candidates, quality }: Chosen,
+): Promise<QuantizeResult> {
+  const { params, group, symmetric, text } = run;
+  const layers: QuantizeResult['layers'] = [];
+  for (const [at, block] of run.blocks.entries()) {
+    layers.push(await quantizedLayer(block, blocks[at]!, bits[at]!, run, uncovered[at] ?? []));
+  }
+  const totals = bitTotalsOf(run, bits);
+  const before = run.blocks.reduce((sum, block, at) => sum + originalBytes(block, bits[at]!), 0);
+  const bytes = Math.ceil(totals.storedBits / 8);
+  const averageBits = totals.codeBits / totals.weights;
+  return {
+    checkpoint: model.checkpoint.folder,
+    fingerprint: model.fingerprint,
+    method: name,
+    requestedMethod: params.method,
+    group,
+    symmetric,
+    scope: params.scope,
+    averageBits,
+    effectiveBits: totals.storedBits / totals.weights,
+    arithmetic: bitsArithmetic(averageBits, group, symmetric),
+    bytes,
+    originalBytes: before,
+    checkpointBytes: model.checkpoint.bytes - before + bytes,
+    layers,
+    allocations,
+    candidates,
+    ...(quality === undefined ? {} : { kl: quality.kl, perplexity: Math.exp(quality.logPerplexity) }),
+    ...(text === undefined ? {} : { calibrationTokens: text.tokens }),
+    notes: notesOf(params, name, layers, allocations, text),
+    seed: params.seed,
+    seconds: 0,
+  };
+}
+
+function notesOf(
+  params: QuantizeParams,
+  name: QuantizerName,
+  layers: QuantizeResult['layers'],
+  allocations: QuantizeResult['allocations'],
+  text: QuantizeText | undefined,
+): string[] {
+  const notes: string[] = [];
+  if (params.method === 'auto' && text === undefined) {
+    notes.push(`No calibration text was given, so nothing was measured: the data-free method "${name}" rounded.`);
+  }
+  const weak = layers.filter(({ uncovered }) => uncovered.length > 0);
+  if (weak.length > 0) {
+    const list = weak.map(({ index, uncovered }) => `layer ${index}: ${uncovered.join(', ')}`).join('; ');
+    notes.push(
+      `The text hardly reached some experts; they were rounded to nearest (${list}). Give more or other text.`,
+    );
+  }
+  const expert = allocations.find(({ granularity }) => granularity === 'expert');
+  const fused = allocations.find(({ granularity }) => granularity === 'projection');
+  if (params.granularity === 'expert' && expert !== undefined && fused !== undefined) {
+    notes.push(
+      `No runtime with fused experts loads bits per expert; per projection the predicted loss is ${fused.predicted.toPrecision(3)} instead of ${expert.predicted.toPrecision(3)}.`,
+    );
+  }
+  return notes;
+}
+
+/** Writes the rounded weights of a calibrated method first, then the plan that names them. */
+async function writeSection(
+  out: string,
+  run: QuantizeRun,
+  model: OpenModel,
+  base: BasePlan,
+  { bits, blocks, name, effectiveBits }: Allocation & Chosen & QuantizeResult,
+): Promise<void> {
+  const { params, group, symmetric, text } = run;
+  const { resolved, checkpoint, fingerprint } = model;
+  const calibrated = quantizers[name].needs === 'moments';
+  const weights = `${path.basename(out).replace(/(\.moeplan)?\.json$/, '')}.weights.safetensors`;
+  const section: PlanQuantize = {
+    method: name,
+    group,
+    symmetric,
+    scope: params.scope,
+    layers: shortestBits(bits),
+    effectiveBits: Number(effectiveBits.toFixed(6)),
+    ...(calibrated ? { options: { weights } } : {}),
+    ...(text === undefined ? {} : { calibrationTokens: text.tokens }),
+    seed: params.seed,
+  };
+  const source = {
+    checkpoint: path.basename(checkpoint.folder),
+    family: resolved.recognised.record.name,
+    fingerprint,
+    experts: resolved.experts,
+    activeExperts: resolved.activeExperts,
+  };
+  if (calibrated) {
+    const plan: Plan = { ...base.plan, source, quantize: section };
+    await writeRoundedWeights(
+      path.join(path.dirname(out), weights),
+      blocks.map(({ experts }) => experts),
+      run.blocks,
+      roundedWeightsKey(plan),
+    );
+  }
+  await updatePlan(out, { source, quantize: section });
+}
