@@ -8,6 +8,8 @@ import { readTextFile } from './textFile';
 export interface Dataset {
   readonly name: string;
   readonly texts: string[];
+  /** Task or domain of every text, where the lines of a file say it; undefined for a line that does not. */
+  readonly tags?: readonly (string | undefined)[] | undefined;
 }
 
 /** A task item: it counts when the model gives every token of the answer the highest probability. */
@@ -17,15 +19,18 @@ export interface TaskItem {
   readonly answer: string;
 }
 
-const textLineSchema = z.object({ text: z.string() });
+const textLineSchema = z.object({ text: z.string(), task: z.unknown().optional(), domain: z.unknown().optional() });
 const taskLineSchema = z.object({ task: z.string().min(1), prompt: z.string(), answer: z.string().min(1) });
 const namedTextsSchema = z.record(z.string().min(1), z.array(z.string()).min(1));
 
 const readers: Readonly<Record<string, (file: string, content: string) => Dataset[]>> = {
   '.txt': (file, content) => [{ name: stem(file), texts: [content] }],
-  '.jsonl': (file, content) => [
-    { name: stem(file), texts: parseLines(file, content, textLineSchema, '{"text": "…"}').map(({ text }) => text) },
-  ],
+  '.jsonl': (file, content) => {
+    const lines = parseLines(file, content, textLineSchema, '{"text": "…"}');
+    const tags = lines.map(tagOf);
+    const tagged = tags.some((tag) => tag !== undefined);
+    return [{ name: stem(file), texts: lines.map(({ text }) => text), ...(tagged ? { tags } : {}) }];
+  },
   '.json': (file, content) => {
     const value = parseJson(content, file, 'malformedText');
     const parsed = namedTextsSchema.safeParse(value);
@@ -37,8 +42,8 @@ const readers: Readonly<Record<string, (file: string, content: string) => Datase
 };
 
 /**
- * Reads text files for calibration and evaluation: `.txt` is one text, `.jsonl` has one `{"text": …}` a line, both named
- * after the file; `.json` is `{"dataset name": ["text", …]}`.
+ * Reads text files for calibration and evaluation: `.txt` is one text, `.jsonl` has one `{"text": …}` a line (with `task` or
+ * `domain` as a tag), both named after the file; `.json` is `{"dataset name": ["text", …]}`.
  * @throws TunerError `fileNotFound`, or `malformedText` naming file and line
  */
 export async function loadDatasets(files: readonly string[]): Promise<Dataset[]> {
@@ -80,6 +85,11 @@ export async function loadTasks(files: readonly string[]): Promise<TaskItem[]> {
     result.push(...parseLines(file, content, taskLineSchema, '{"task": "…", "prompt": "…", "answer": "…"}'));
   }
   return result;
+}
+
+/** The task of a line, or else its domain; whatever is no text with content is no tag. */
+function tagOf({ task, domain }: z.infer<typeof textLineSchema>): string | undefined {
+  return [task, domain].find((value): value is string => typeof value === 'string' && value !== '');
 }
 
 /** Every line that is not blank as one JSON object. */

@@ -21,6 +21,7 @@ import { providerNames } from '../protocol/doctor';
 import { defaultWindowLength, evaluateParamsSchema } from '../protocol/evaluation';
 import { defaultProfileSamples, profileInputs, profileParamsSchema } from '../protocol/sensitivity';
 import { engineVersion } from '../version';
+import { calibrateCommand } from './calibrateCommand';
 import type { CommandModule, MakeCommand } from './commandModule';
 import {
   activeExpertsList,
@@ -50,7 +51,7 @@ interface ForwardOptions extends CommonOptions {
 }
 
 /** Commands with a file of their own, in the order of the help. */
-const commandModules: readonly CommandModule[] = [];
+const commandModules: readonly CommandModule[] = [calibrateCommand];
 
 /** The command line of the engine: one entry per use case, exactly as the contract spells them. */
 export function createProgram(programDirectory: string): Command {

@@ -122,7 +122,8 @@ export function attentionHeads(model: ModelSpec): number {
   return Math.max(1, ...model.layers.map(({ mixer }) => (mixer.kind === 'short-convolution' ? 1 : mixer.heads)));
 }
 
-function assertVocabulary(sequences: readonly Int32Array[], model: ModelSpec, file: string | undefined): void {
+/** @throws TunerError `malformedTokenizer` when a token is beyond the vocabulary of the model */
+export function assertVocabulary(sequences: readonly Int32Array[], model: ModelSpec, file: string | undefined): void {
   for (const sequence of sequences) {
     const outside = sequence.find((id) => id >= model.vocabularySize);
     if (outside !== undefined) {

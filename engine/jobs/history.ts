@@ -1,18 +1,17 @@
 import type { z } from 'zod';
 import { budgetResultSchema } from '../protocol/budget';
+import { calibrateResultSchema } from '../protocol/calibration';
 import { evaluateResultSchema } from '../protocol/evaluation';
 import type { History } from '../protocol/messages';
 import { profileResultSchema } from '../protocol/sensitivity';
 import { openModel } from './openModel';
+import type { ResultKind } from './resultCache';
 import type { EngineServices } from './services';
 
 /** Finished results on a checkpoint, oldest first; entries of older versions that no longer validate are left out. */
 export async function history(folder: string, services: EngineServices): Promise<History> {
   const { fingerprint, resultsKey } = await openModel(folder);
-  const valid = async <Schema extends z.ZodType>(
-    kind: 'profile' | 'budget' | 'evaluation',
-    schema: Schema,
-  ): Promise<z.infer<Schema>[]> =>
+  const valid = async <Schema extends z.ZodType>(kind: ResultKind, schema: Schema): Promise<z.infer<Schema>[]> =>
     (await services.cache.results(resultsKey, kind)).flatMap((value) => {
       const parsed = schema.safeParse(value);
       return parsed.success ? [parsed.data] : [];
@@ -22,5 +21,6 @@ export async function history(folder: string, services: EngineServices): Promise
     profiles: await valid('profile', profileResultSchema),
     budgets: await valid('budget', budgetResultSchema),
     evaluations: await valid('evaluation', evaluateResultSchema),
+    calibrations: await valid('calibration', calibrateResultSchema),
   };
 }

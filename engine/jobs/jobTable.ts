@@ -3,6 +3,7 @@ import type { JobContext } from '../measure/jobContext';
 import type { EngineRequests } from '../protocol/messages';
 import { apply, listTargets } from './apply';
 import { budget } from './budget';
+import { calibrate } from './calibrate';
 import { doctor } from './doctor';
 import { evaluate } from './evaluate';
 import { history } from './history';
@@ -31,6 +32,7 @@ export const jobTable: { readonly [Name in JobName]: JobRecord<Name> } = {
   profile: { exclusive: true, run: profile },
   budget: { exclusive: true, run: budget },
   solveBudgets: { exclusive: false, run: (params) => solveBudgets(params) },
+  calibrate: { exclusive: true, run: calibrate },
   evaluate: { exclusive: true, run: evaluate },
   apply: { exclusive: true, run: (params, _, job) => apply(params, job) },
   exportTargets: { exclusive: false, run: (params) => listTargets(params) },

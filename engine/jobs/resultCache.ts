@@ -5,7 +5,7 @@ import { writeFileAtomic } from '../checkpoint/atomicFile';
 import { toTunerError } from '../protocol/errors';
 
 /** Kinds of finished results that are kept per checkpoint. */
-export const resultKinds = ['profile', 'budget', 'evaluation'] as const;
+export const resultKinds = ['profile', 'budget', 'evaluation', 'calibration'] as const;
 export type ResultKind = (typeof resultKinds)[number];
 
 /** Newest results of one kind and checkpoint that are kept. */
@@ -40,6 +40,29 @@ export class ResultCache {
 
   async writeLayer(key: string, value: unknown): Promise<void> {
     await this.write(this.layerFile(key), value);
+  }
+
+  /**
+   * Keeps a large measurement as a file of its own, which `write` makes at the path it is given; a failed write costs the entry only.
+   * @param name what the file is, with its extension: one key may have several
+   */
+  async keepFile(key: string, name: string, write: (file: string) => Promise<void>): Promise<void> {
+    const file = this.filePath(key, name);
+    try {
+      await mkdir(path.dirname(file), { recursive: true });
+      await write(file);
+    } catch (error) {
+      this.warnOnce(`Results cannot be kept in ${this.directory} and are lost when this job ends.`, error);
+    }
+  }
+
+  /** Where {@link keepFile} keeps a file; nothing need be there. */
+  filePath(key: string, name: string): string {
+    return path.join(this.directory, 'layers', key.slice(0, 2), `${key}.${name}`);
+  }
+
+  async removeFile(key: string, name: string): Promise<void> {
+    await this.remove(this.filePath(key, name));
   }
 
   /** Keeps a finished result; the newest come last in {@link results}. */

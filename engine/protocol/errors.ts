@@ -25,6 +25,8 @@ export const errorCodes = {
   planForAnotherCheckpoint: 'input',
   infeasibleBudget: 'input',
   malformedTensorInput: 'input',
+  malformedStatistics: 'input',
+  statisticsForAnotherCheckpoint: 'input',
   providerUnavailable: 'input',
   outputExists: 'input',
   writeFailed: 'failed',

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { applyParamsSchema, applyResultSchema, exportTargetsParamsSchema, exportTargetsResultSchema } from './apply';
 import { budgetParamsSchema, budgetResultSchema } from './budget';
+import { calibrateParamsSchema, calibrateResultSchema } from './calibration';
 import { checkpointSummarySchema } from './checkpointSummary';
 import { doctorResultSchema } from './doctor';
 import { evaluateParamsSchema, evaluateResultSchema } from './evaluation';
@@ -56,6 +57,13 @@ export const budgetRequest = {
   result: budgetResultSchema,
 } satisfies RequestType<z.ZodType, z.ZodType>;
 
+/** One pass of text through the model: statistics of router and experts, written to a file. */
+export const calibrateRequest = {
+  method: 'calibrate',
+  params: calibrateParamsSchema,
+  result: calibrateResultSchema,
+} satisfies RequestType<z.ZodType, z.ZodType>;
+
 export const evaluateRequest = {
   method: 'evaluate',
   params: evaluateParamsSchema,
@@ -92,6 +100,8 @@ export const historyRequest = {
     profiles: z.array(profileResultSchema),
     budgets: z.array(budgetResultSchema),
     evaluations: z.array(evaluateResultSchema),
+    /** What was found out about use and coverage; the statistics themselves are in the files these name. */
+    calibrations: z.array(calibrateResultSchema).default([]),
   }),
 } satisfies RequestType<z.ZodType, z.ZodType>;
 
@@ -112,6 +122,7 @@ export const engineRequests = {
   profile: profileRequest,
   budget: budgetRequest,
   solveBudgets: solveBudgetsRequest,
+  calibrate: calibrateRequest,
   evaluate: evaluateRequest,
   apply: applyRequest,
   exportTargets: exportTargetsRequest,

@@ -70,6 +70,7 @@ export async function runCalibration(options: CalibrationOptions): Promise<Calib
     }
     const resumedLayers = measured.size;
     const first = await begin(context, options, measured);
+    const lengths = hiddenLengths(options.batches, model.hiddenSize);
     let position = model.layers.slice(0, first).filter(({ feedForward }) => feedForward.kind === 'moe').length;
     for (const [at, layer] of model.layers.entries()) {
       if (at < first || measured.size === options.activeExperts.length) {
@@ -86,7 +87,7 @@ export async function runCalibration(options: CalibrationOptions): Promise<Calib
         await progress?.writeLayer(result);
       }
       position += layer.feedForward.kind === 'moe' ? 1 : 0;
-      await progress?.keepHidden(at + 1, options.batches.length, (batch) => context.store.read(String(batch)));
+      await progress?.keepHidden(at + 1, lengths, (batch) => context.store.read(String(batch)));
     }
     await progress?.finished();
     return {
@@ -107,7 +108,7 @@ async function begin(
   if (measured.size === activeExperts.length) {
     return model.layers.length;
   }
-  const kept = await progress?.readHidden(batches.map(({ count, time }) => count * time * model.hiddenSize));
+  const kept = await progress?.readHidden(hiddenLengths(batches, model.hiddenSize));
   const complete = (until: number) =>
     model.layers.slice(0, until).every(({ index, feedForward }) => feedForward.kind === 'dense' || measured.has(index));
   if (kept !== undefined && kept.layer <= model.layers.length && complete(kept.layer)) {
@@ -120,4 +121,9 @@ async function begin(
     context.store.write(String(at), values),
   );
   return 0;
+}
+
+/** Numbers of the hidden states of every batch. */
+function hiddenLengths(batches: readonly SequenceBatch[], width: number): number[] {
+  return batches.map(({ count, time }) => count * time * width);
 }

@@ -17,7 +17,7 @@ export interface PassProgress {
   /** @param lengths numbers of every batch; states of other lengths are not given */
   readHidden(lengths: readonly number[]): Promise<KeptHidden | undefined>;
   /** May keep the hidden states before layer `layer`; decides by itself whether it is worth the time. */
-  keepHidden(layer: number, batches: number, read: (batch: number) => Promise<Float32Array>): Promise<void>;
+  keepHidden(layer: number, lengths: readonly number[], read: (batch: number) => Promise<Float32Array>): Promise<void>;
   /** All layers are measured: hidden states are not needed any more. */
   finished(): Promise<void>;
 }
