@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import path from 'node:path';
 import * as vscode from 'vscode';
 import type { EngineSettings } from '../engine/protocol/settings';
 import { TunerError } from '../engine/protocol/errors';
@@ -21,13 +22,26 @@ function engineLaunch(context: vscode.ExtensionContext): EngineLaunch {
       });
     }
   }
-  return { script, nodePath: nodePath === '' ? undefined : nodePath };
+  return { script, nodePath: nodePath === '' ? undefined : nodePath, environment: libraryEnvironment() };
+}
+
+/** Where the loader of the system looks for CUDA: a folder `lib` in the runtime folder comes first. */
+function libraryEnvironment(): Record<string, string> {
+  const runtime = readSetting('moeTuner.runtime.directory');
+  if (runtime === '' || process.platform !== 'linux') {
+    return {};
+  }
+  const known = process.env.LD_LIBRARY_PATH ?? '';
+  return { LD_LIBRARY_PATH: [path.join(runtime, 'lib'), ...(known === '' ? [] : [known])].join(':') };
 }
 
 function engineSettings(context: vscode.ExtensionContext): EngineSettings {
   const directory = readSetting('moeTuner.cache.directory');
+  const runtime = readSetting('moeTuner.runtime.directory');
   return {
     provider: readSetting('moeTuner.provider'),
+    precision: readSetting('moeTuner.precision'),
+    ...(runtime === '' ? {} : { runtimeDirectory: runtime }),
     threads: readSetting('moeTuner.threads'),
     cacheDirectory: directory === '' ? vscode.Uri.joinPath(context.globalStorageUri, 'cache').fsPath : directory,
     cacheLimitBytes: readSetting('moeTuner.cache.limitGigabytes') * bytesPerGigabyte,

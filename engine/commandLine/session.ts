@@ -15,6 +15,8 @@ export const exitCodes = { input: 2, failed: 1, cancelled: 130 } as const satisf
 export interface CommonOptions {
   readonly provider: ProviderName;
   readonly threads: number;
+  readonly precision?: string;
+  readonly runtime?: string;
   readonly json?: boolean;
   readonly cache?: string;
   /** Gigabytes. */
@@ -49,6 +51,8 @@ export async function runCommand<Result>(
     const settings = engineSettingsSchema.parse({
       provider: options.provider,
       threads: options.threads,
+      ...(options.precision === undefined ? {} : { precision: options.precision }),
+      ...(options.runtime === undefined ? {} : { runtimeDirectory: path.resolve(options.runtime) }),
       cacheDirectory: path.resolve(options.cache ?? defaultCacheDirectory()),
       ...(options.hiddenMemory === undefined ? {} : { hiddenMemoryBytes: options.hiddenMemory * 2 ** 30 }),
     });

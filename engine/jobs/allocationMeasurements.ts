@@ -5,6 +5,7 @@ import type { JobContext } from '../measure/jobContext';
 import type { ActiveExperts } from '../measure/layerWalk';
 import { batchSequences } from '../measure/sequenceBatches';
 import { allocationQualitySchema } from '../protocol/budget';
+import { runtimeKey } from '../runtime/graphTargets';
 import type { RuntimeOptions } from '../runtime/session';
 import { trainedActiveExperts } from './activeExperts';
 import type { CalibrationText } from './calibrationText';
@@ -57,7 +58,14 @@ export class AllocationMeasurements {
     const { weightsKey, text, runtime, trained } = this;
     // The full model is the reference: copies of the same weights that state other active experts have another one.
     const reference = [weightsKey, trained];
-    const key = ResultCache.key(['allocation', measurementVersion, reference, text.key, runtime.provider, allocation]);
+    const key = ResultCache.key([
+      'allocation',
+      measurementVersion,
+      reference,
+      text.key,
+      runtimeKey(runtime),
+      allocation,
+    ]);
     const cached = allocationQualitySchema.safeParse(await this.cache.readLayer(key));
     if (cached.success) {
       return cached.data;

@@ -115,7 +115,7 @@ async function choose(run: BudgetRun): Promise<Choice> {
     return chooseByName(run, params.objective, undefined);
   }
   const text = await calibrationText(model, params);
-  const runtime = await runtimeOptions(services);
+  const runtime = await runtimeOptions(services, job);
   const measurements = await AllocationMeasurements.create(model, text, runtime, services.cache, job);
   try {
     const name = objective.kind === 'measured' ? params.objective : 'end-to-end';
@@ -151,7 +151,7 @@ async function chooseByName(
   if (cost === 'active-experts' || limit === undefined) {
     return { ...chooseFromRows({ layers, solver, total, minimumActive, guards: rest, seed }, rows), table };
   }
-  const runtime = await runtimeOptions(services);
+  const runtime = await runtimeOptions(services, job);
   const { blocks } = model.resolved;
   const costs = await costTable(cost, blocks, batch, runtime, job);
   const choice = chooseByCost(rows, layers, guards, costs, limit);

@@ -66,7 +66,7 @@ async function layerScales(
   services: EngineServices,
   job: JobContext,
 ): Promise<{ scales: number[][]; calibrationTokens?: number }> {
-  const runtime = await runtimeOptions(services);
+  const runtime = await runtimeOptions(services, job);
   const { blocks, hiddenSize } = model.resolved;
   if (params.text.length === 0) {
     const probes = new GaussianProbes(1, probeTokens, hiddenSize, params.seed);

@@ -15,6 +15,7 @@ import { trainedActiveExperts } from './activeExperts';
 import { openModel } from './openModel';
 import { openPlannedModel } from './plannedModel';
 import { runtimeOptions, type EngineServices } from './services';
+import { ranOn } from '../runtime/graphTargets';
 
 /** Share of the work that the layers take; the rest is the head. */
 const walkShare = 0.9;
@@ -53,7 +54,7 @@ export async function evaluate(
   const sequences = [...windows, ...items.map(({ ids }) => ids)];
   assertVocabulary(sequences, spec, model.checkpoint.tokenizerFile);
 
-  const runtime = await runtimeOptions(services);
+  const runtime = await runtimeOptions(services, job);
   const batches = batchSequences(sequences, attentionHeads(spec));
   const planned = await openPlannedModel(model, params, job);
   const { activeExperts: requested, changed: compare } = planned;
@@ -102,7 +103,7 @@ export async function evaluate(
             }
           : {}),
         seconds: (performance.now() - start) / 1000,
-        provider: runtime.provider,
+        provider: ranOn(runtime),
         finished: new Date().toISOString(),
       };
       await services.cache.addResult(model.resultsKey, 'evaluation', result);

@@ -6,7 +6,9 @@ import { step, type JobContext } from '../measure/jobContext';
 import { allFinite, explainNonFinite } from '../measure/nonFinite';
 import { batchSequences, type SequenceBatch } from '../measure/sequenceBatches';
 import type { ModelSpec } from '../families/specification';
-import { floats, openSession, type RuntimeOptions } from '../runtime/session';
+import { openGraph } from '../runtime/openGraph';
+import { ranOn } from '../runtime/graphTargets';
+import { floats, type RuntimeOptions } from '../runtime/session';
 import { attentionHeads } from './evaluate';
 import { openModel } from './openModel';
 import { openPlannedModel } from './plannedModel';
@@ -45,7 +47,7 @@ export async function forward(
   const original = model.resolved.decoder();
   const sequences = await readTokenIds(params.ids, original.vocabularySize);
   const start = performance.now();
-  const runtime = await runtimeOptions(services);
+  const runtime = await runtimeOptions(services, job);
   const planned = await openPlannedModel(model, params, job);
   const active = planned.activeExperts;
   const spec = planned.decoder(original);
@@ -84,7 +86,7 @@ export async function forward(
         tensor('logits', logits, spec.vocabularySize),
         ...[...observed].map(([name, values]) => tensor(name, values, spec.hiddenSize)),
       ]);
-      return { tokens: sequences.length * time, activeExperts: active, seconds, provider: runtime.provider };
+      return { tokens: sequences.length * time, activeExperts: active, seconds, provider: ranOn(runtime) };
     } finally {
       await walk.dispose();
     }
@@ -116,7 +118,7 @@ async function allLogits(
   total: number,
   job: JobContext,
 ): Promise<Float32Array> {
-  const session = await openSession(headGraph(model), runtime);
+  const session = await openGraph((target) => headGraph(model, target), runtime, { batched: [headNames.hidden] });
   const collected = new Map<string, Float32Array>();
   try {
     for (const [at, batch] of batches.entries()) {

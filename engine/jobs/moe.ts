@@ -6,6 +6,7 @@ import { assertActiveExperts } from './activeExperts';
 import { openModel } from './openModel';
 import { runtimeOptions, type EngineServices } from './services';
 import { bytesOf, readInputTensor } from './tensorInput';
+import { ranOn } from '../runtime/graphTargets';
 
 export interface MoeParams {
   readonly checkpoint: string;
@@ -51,10 +52,10 @@ export async function moe(params: MoeParams, services: EngineServices, job: JobC
     );
   }
   const start = performance.now();
-  const runtime = await runtimeOptions(services);
+  const runtime = await runtimeOptions(services, job);
   const output = await runBlock(block, values, k, runtime, job);
   const seconds = (performance.now() - start) / 1000;
   await writeSafetensors(params.out, [{ name: 'y', dtype: 'F32', shape, data: bytesOf(output) }]);
   const tokens = values.length / block.hiddenSize;
-  return { layer: block.layer, tokens, activeExperts: k, seconds, provider: runtime.provider };
+  return { layer: block.layer, tokens, activeExperts: k, seconds, provider: ranOn(runtime) };
 }

@@ -15,6 +15,7 @@ import {
   type ProfileParams,
   type ProfileResult,
 } from '../protocol/sensitivity';
+import { ranOn, runtimeKey } from '../runtime/graphTargets';
 import type { RuntimeOptions } from '../runtime/session';
 import { trainedActiveExperts } from './activeExperts';
 import { calibrationText } from './calibrationText';
@@ -48,7 +49,7 @@ export async function profileModel(
   job: JobContext,
 ): Promise<ProfileResult> {
   const start = performance.now();
-  const runtime = await runtimeOptions(services);
+  const runtime = await runtimeOptions(services, job);
   const measured =
     params.input === 'calibration'
       ? await profileOnText(model, params, services, runtime, job)
@@ -64,7 +65,7 @@ export async function profileModel(
     layers,
     coefficientOfVariation: Math.max(...layers.map((layer) => layer.coefficientOfVariation)),
     seconds: (performance.now() - start) / 1000,
-    provider: runtime.provider,
+    provider: ranOn(runtime),
     resumedLayers,
   };
   if (resumedLayers < layers.length) {
@@ -121,7 +122,7 @@ async function profileOnText(
   const { blocks } = model.resolved;
   const trained = trainedActiveExperts(model);
   const reference = [await layerFingerprint(specTensors(spec)), trained];
-  const key = ResultCache.key(['sensitivity on text', sensitivityVersion, reference, text.key, runtime.provider]);
+  const key = ResultCache.key(['sensitivity on text', sensitivityVersion, reference, text.key, runtimeKey(runtime)]);
   const cached = z.array(layerSensitivitySchema).safeParse(await services.cache.readLayer(key));
   if (cached.success) {
     return { layers: cached.data, resumedLayers: cached.data.length, samples: text.tokens };
@@ -173,6 +174,6 @@ async function layerKey(
     params.input,
     tokensPerBatch,
     params.seed,
-    runtime.provider,
+    runtimeKey(runtime),
   ]);
 }

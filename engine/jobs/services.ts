@@ -1,6 +1,10 @@
 import type { EngineSettings } from '../protocol/settings';
 import type { MachineOptions } from '../measure/hiddenStore';
+import type { JobContext } from '../measure/jobContext';
+import { DeviceJournal } from '../runtime/deviceJournal';
 import type { ProviderSelector } from '../runtime/providerSelection';
+import { providerNamed } from '../runtime/providerTable';
+import { TunerError } from '../protocol/errors';
 import type { ResultCache } from './resultCache';
 
 /** What every job needs besides its parameters; made once per process by the server or the command line. */
@@ -10,8 +14,29 @@ export interface EngineServices {
   readonly providers: ProviderSelector;
 }
 
-/** The provider and threads this process computes with. @throws TunerError `providerUnavailable` */
-export async function runtimeOptions({ providers, settings }: EngineServices): Promise<MachineOptions> {
-  const { selected } = await providers.select(settings.provider);
-  return { provider: selected, threads: settings.threads, hiddenMemoryBytes: settings.hiddenMemoryBytes };
+/**
+ * The provider, precision and threads this process computes with. What the device cannot do moves to the processor
+ * and is told to `job`; without one it is an error.
+ * @throws TunerError `providerUnavailable`
+ */
+export async function runtimeOptions(
+  { providers, settings }: EngineServices,
+  job?: Pick<JobContext, 'log'>,
+): Promise<MachineOptions> {
+  const { selected, providers: reports } = await providers.select(settings.provider);
+  const report = reports.find(({ name }) => providerNamed(name)?.runtimeName === selected);
+  const { threads, precision, hiddenMemoryBytes } = settings;
+  const journal = job === undefined ? undefined : new DeviceJournal((message) => job.log('warn', message));
+  if (selected !== 'cpu' && precision !== undefined && report?.precisions?.includes(precision) !== true) {
+    throw new TunerError(
+      'providerUnavailable',
+      `The provider ${selected} does not compute experts right in ${precision}.`,
+      {
+        place: '--precision',
+        wayOut: `It can do: ${report?.precisions?.join(', ') ?? 'none'}.`,
+      },
+    );
+  }
+  const { fusedExperts } = report ?? {};
+  return { provider: selected, threads, precision, fusedExperts, journal, hiddenMemoryBytes };
 }

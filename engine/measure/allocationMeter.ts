@@ -1,7 +1,8 @@
 import type { ModelSpec } from '../families/specification';
 import { layerNames } from '../graph/decoderLayerGraph';
 import { scoreGraph, scoreNames } from '../graph/modelEndsGraph';
-import { floats, integers, openSession, type RuntimeSession } from '../runtime/session';
+import { openGraph } from '../runtime/openGraph';
+import { floats, integers, type RuntimeSession } from '../runtime/session';
 import { embedBatches } from './embedding';
 import { HiddenStore, type MachineOptions } from './hiddenStore';
 import { step, type JobContext } from './jobContext';
@@ -77,7 +78,7 @@ export class AllocationMeter {
       const key = meter.fresh();
       await embedBatches(options, (at, values) => meter.store.write(`${key}-${at}`, values));
       meter.traces.push(await meter.run(trained, 0, key, new Map([[0, key]]), true));
-      meter.score = await openSession(scoreGraph(options.model, true), options.runtime);
+      meter.score = await openGraph((target) => scoreGraph(options.model, true, target), options.runtime);
       return meter;
     } catch (error) {
       await meter.dispose();

@@ -2,7 +2,8 @@ import type { MoeBlockSpec } from '../families/specification';
 import { blockGraph, blockNames } from '../graph/blockGraph';
 import { fillStandardNormal } from '../numeric/standardNormal';
 import { SeededRandom } from '../numeric/seededRandom';
-import { openSession, type RuntimeOptions, type RuntimeSession } from '../runtime/session';
+import { openGraph } from '../runtime/openGraph';
+import type { RuntimeOptions, RuntimeSession } from '../runtime/session';
 import { step, type JobContext } from './jobContext';
 
 /** Rounds over all layers and k; the median of each cell counts, and rounds are interleaved against drift. */
@@ -29,7 +30,7 @@ export class BlockTimer {
     const sessions: RuntimeSession[] = [];
     try {
       for (const block of blocks) {
-        sessions.push(await openSession(blockGraph(block), runtime));
+        sessions.push(await openGraph((target) => blockGraph(block, target), runtime));
       }
     } catch (error) {
       await Promise.all(sessions.map((session) => session.dispose()));

@@ -1,6 +1,7 @@
 import type { MoeBlockSpec } from '../families/specification';
 import { blockGraph, blockNames } from '../graph/blockGraph';
-import { floats, openSession, type RuntimeOptions } from '../runtime/session';
+import { openGraph } from '../runtime/openGraph';
+import { floats, type RuntimeOptions } from '../runtime/session';
 import { step, type JobContext } from './jobContext';
 import { allFinite, explainNonFinite } from './nonFinite';
 
@@ -19,7 +20,7 @@ export async function runBlock(
   runtime: RuntimeOptions,
   job: JobContext,
 ): Promise<Float32Array> {
-  const session = await openSession(blockGraph(block), runtime);
+  const session = await openGraph((target) => blockGraph(block, target), runtime, { batched: [blockNames.x] });
   try {
     const output = new Float32Array(x.length);
     const values = tokensPerStep * block.hiddenSize;

@@ -1,6 +1,7 @@
 import type { ModelSpec } from '../families/specification';
 import { embeddingGraph, embeddingNames } from '../graph/modelEndsGraph';
-import { floats, openSession, type RuntimeOptions } from '../runtime/session';
+import { openGraph } from '../runtime/openGraph';
+import { floats, type RuntimeOptions } from '../runtime/session';
 import { step, type JobContext } from './jobContext';
 import { allFinite, explainNonFinite } from './nonFinite';
 import type { SequenceBatch } from './sequenceBatches';
@@ -18,7 +19,7 @@ export async function embedBatches(
   store: (at: number, values: Float32Array) => Promise<void>,
 ): Promise<void> {
   const { model, runtime, batches, job } = options;
-  const session = await openSession(embeddingGraph(model), runtime);
+  const session = await openGraph((target) => embeddingGraph(model, target), runtime);
   try {
     for (const [at, batch] of batches.entries()) {
       const values = await step(job, 'embedding', deadlineSeconds, async () => {

@@ -1,7 +1,8 @@
 import { specTensors } from '../families/specTensors';
 import type { ModelSpec } from '../families/specification';
-import { decoderLayerGraph } from '../graph/decoderLayerGraph';
-import { openSession, type RuntimeOptions, type RuntimeSession } from '../runtime/session';
+import { decoderLayerGraph, layerNames } from '../graph/decoderLayerGraph';
+import { openGraph } from '../runtime/openGraph';
+import type { RuntimeOptions, RuntimeSession } from '../runtime/session';
 
 /** Mapped weight bytes up to which the sessions of all layers stay open; larger models keep one layer at a time. */
 const keptBytes = 2 ** 31;
@@ -28,7 +29,9 @@ export class LayerSessions {
       await this.dispose();
     }
     const layer = this.model.layers[index]!;
-    const session = await openSession(decoderLayerGraph(layer, this.model.hiddenSize), this.runtime);
+    const session = await openGraph((target) => decoderLayerGraph(layer, this.model.hiddenSize, target), this.runtime, {
+      batched: [layerNames.hidden],
+    });
     this.open.set(index, session);
     return session;
   }

@@ -1,6 +1,7 @@
 import type { ModelSpec } from '../families/specification';
 import { scoreGraph, scoreNames } from '../graph/modelEndsGraph';
-import { floats, integers, openSession, type RuntimeOptions } from '../runtime/session';
+import { openGraph } from '../runtime/openGraph';
+import { floats, integers, type RuntimeOptions } from '../runtime/session';
 import { step, type JobContext } from './jobContext';
 import type { LayerWalkResult } from './layerWalk';
 import { allFinite, explainNonFinite } from './nonFinite';
@@ -39,7 +40,9 @@ export interface ScoreRequest {
 /** Scores every sequence after a walk. Logits never leave the graph; results are in the order of `sequences`. */
 export async function scoreSequences(request: ScoreRequest): Promise<SequenceScores[]> {
   const { model, batches, sequences, walk, compare, job } = request;
-  const session = await openSession(scoreGraph(model, compare), request.runtime);
+  const session = await openGraph((target) => scoreGraph(model, compare, target), request.runtime, {
+    batched: [scoreNames.baseline, scoreNames.targets, ...(compare ? [scoreNames.changed] : [])],
+  });
   const rowsPerStep = Math.max(1, Math.floor(scoresPerStep / model.vocabularySize));
   const scores: SequenceScores[] = sequences.map(({ length }) => emptyScores(Math.max(0, length - 1), compare));
   try {

@@ -1,13 +1,17 @@
 import type { MoeBlockSpec } from '../families/specification';
 import { sensitivityGraph, sensitivityNames } from '../graph/sensitivityGraph';
 import type { LayerSensitivity } from '../protocol/sensitivity';
-import { floats, openSession, type RuntimeOptions } from '../runtime/session';
+import { openGraph } from '../runtime/openGraph';
+import { floats, type RuntimeOptions } from '../runtime/session';
 import { step, type JobContext } from './jobContext';
 import { explainNonFinite } from './nonFinite';
 import type { ProbeBatches } from './probeInputs';
 
-/** Bytes of expert outputs `[tokens, k0, hidden]` that one step may hold; bounds the engine's own memory. */
-const outputBytesPerStep = 2 ** 27;
+/**
+ * Bytes of expert outputs `[tokens, k0, hidden]` that one step may hold. On the processor this bounds the engine's own
+ * memory; a GPU converts the weights anew in every run, so it gets more at once, as far as its memory allows.
+ */
+const outputBytesPerStep = { processor: 2 ** 27, device: 2 ** 30 };
 
 /** Longest time of one step before the supervisor ends the process, in seconds. */
 const stepDeadlineSeconds = 300;
@@ -27,8 +31,13 @@ export async function measureSensitivity(
 ): Promise<LayerSensitivity> {
   const k0 = block.activeExperts;
   const width = block.hiddenSize;
-  const tokensPerStep = Math.max(1, Math.floor(outputBytesPerStep / (4 * k0 * width)));
-  const session = await openSession(sensitivityGraph(block), runtime);
+  const tokensPerStep = Math.max(
+    1,
+    Math.floor(outputBytesPerStep[runtime.provider === 'cpu' ? 'processor' : 'device'] / (4 * k0 * width)),
+  );
+  const session = await openGraph((target) => sensitivityGraph(block, target), runtime, {
+    batched: [sensitivityNames.x],
+  });
   try {
     const batches: BatchSums[] = [];
     for (const { data, parts } of probeSteps(probes, width, tokensPerStep)) {

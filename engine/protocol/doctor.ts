@@ -3,11 +3,18 @@ import * as z from 'zod';
 /** Execution providers a person can ask for. */
 export const providerNames = ['auto', 'cpu', 'cuda', 'webgpu', 'directml', 'coreml'] as const;
 
+/** Precisions in which experts can run on a GPU. */
+export const expertPrecisions = ['float32', 'float16', 'bfloat16'] as const;
+
 export const providerReportSchema = z.object({
   name: z.string(),
   available: z.boolean(),
   reason: z.string(),
   gflops: z.number().nullable(),
+  /** Precisions in which its experts agree with the processor. */
+  precisions: z.array(z.enum(expertPrecisions)).optional(),
+  /** Whether its fused operator of experts agrees with the processor. */
+  fusedExperts: z.boolean().optional(),
 });
 
 export const doctorResultSchema = z.object({

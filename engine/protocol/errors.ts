@@ -32,6 +32,7 @@ export const errorCodes = {
   writeFailed: 'failed',
   runtimeFailed: 'failed',
   outOfMemory: 'failed',
+  deviceFailed: 'failed',
   engineCrashed: 'failed',
   engineTimedOut: 'failed',
   protocolMismatch: 'failed',

@@ -1,14 +1,11 @@
 import { TensorProto_DataType as DataType } from 'onnx-buf';
 import { GraphBuilder } from '../graph/graphBuilder';
 
-/** Side of the square matrices of the micro-benchmark. */
-export const probeSize = 1024;
-
-/** `a · b` for two square float32 matrices: the probe of an execution provider. */
+/** `a · b` for two float32 matrices: the probe of an execution provider. */
 export function probeGraph(): Uint8Array {
   const graph = new GraphBuilder();
-  const a = graph.input('a', DataType.FLOAT, [probeSize, probeSize]);
-  const b = graph.input('b', DataType.FLOAT, [probeSize, probeSize]);
-  graph.output('c', graph.node('MatMul', [a, b]), DataType.FLOAT, [probeSize, probeSize]);
+  const a = graph.input('a', DataType.FLOAT, [null, null]);
+  const b = graph.input('b', DataType.FLOAT, [null, null]);
+  graph.output('c', graph.node('MatMul', [a, b]), DataType.FLOAT, [null, null]);
   return graph.build('probe');
 }

@@ -6,6 +6,8 @@ import path from 'node:path';
 import { z } from 'zod';
 import { providerReportSchema, type DoctorResult, type ProviderReport } from '../protocol/doctor';
 import { TunerError } from '../protocol/errors';
+import { missingLibraryAdvice } from './missingLibraries';
+import { runtimeVariable } from './onnxruntime';
 import { probeOutcomeSchema, type ProbeOutcome } from './probeProvider';
 import { providerNamed, providerTable, type ProviderRecord } from './providerTable';
 
@@ -29,6 +31,8 @@ const rememberedSchema = z.object({ key: z.string(), time: z.number(), reports: 
 export interface ProviderSelectorOptions {
   /** Folder with `probe.js`. */
   readonly programDirectory: string;
+  /** Folder that ONNX Runtime is taken from; undefined: the bundled one. */
+  readonly runtimeDirectory?: string | undefined;
   /** Threads of one operator, 0 for all cores. */
   readonly threads: number;
   /** File in which the outcome of probing is remembered between processes. */
@@ -99,8 +103,17 @@ export class ProviderSelector {
   /** What the probes depend on besides time. */
   private memoryKey(): string {
     const nvidia = existsSync('/dev/nvidia0') || existsSync('/dev/dxg');
-    const { runtimeVersion, threads } = this.options;
-    return JSON.stringify([runtimeVersion, threads, os.hostname(), os.release(), os.cpus()[0]?.model, nvidia]);
+    const { runtimeVersion, runtimeDirectory, threads } = this.options;
+    return JSON.stringify([
+      runtimeVersion,
+      runtimeDirectory,
+      process.env.LD_LIBRARY_PATH,
+      threads,
+      os.hostname(),
+      os.release(),
+      os.cpus()[0]?.model,
+      nvidia,
+    ]);
   }
 
   private async remembered(): Promise<ProviderReport[] | undefined> {
@@ -128,11 +141,11 @@ export class ProviderSelector {
     if (known !== undefined) {
       return known;
     }
-    const report = this.probe(record).then(({ ok, reason, gflops }) => ({
+    const report = this.probe(record).then(({ ok, reason, ...measured }) => ({
       name: record.name,
       available: ok,
       reason: ok ? reason : `${reason} ${record.howToGet}`,
-      gflops,
+      ...measured,
     }));
     this.reports.set(record.name, report);
     return report;
@@ -143,7 +156,7 @@ export class ProviderSelector {
     const options = {
       timeout: probeTimeoutMilliseconds,
       killSignal: 'SIGKILL' as const,
-      env: { ...process.env, ELECTRON_RUN_AS_NODE: '1' },
+      env: { ...process.env, [runtimeVariable]: this.options.runtimeDirectory ?? '', ELECTRON_RUN_AS_NODE: '1' },
     };
     return new Promise((resolve) => {
       execFile(
@@ -154,15 +167,15 @@ export class ProviderSelector {
           const stderr = rawErrors.replaceAll(terminalColours, '');
           const outcome = parseOutcome(stdout);
           if (outcome !== undefined) {
-            const detail = outcome.ok ? '' : ` ${stderr.trim().slice(-shownErrorLength)}`;
-            resolve({ ...outcome, reason: `${outcome.reason}${detail}`.trim() });
+            const detail = outcome.ok ? '' : explanation(`${outcome.reason}\n${stderr}`);
+            resolve({ ...outcome, reason: `${outcome.reason} ${detail}`.trim() });
             return;
           }
           const how =
             error?.killed === true
               ? 'did not answer in time'
               : `ended with ${error?.signal ?? error?.code ?? 'no answer'}`;
-          const reason = `The probe ${how}. ${stderr.trim().slice(-shownErrorLength)}`.trim();
+          const reason = `The probe ${how}. ${explanation(stderr)}`.trim();
           resolve({ ok: false, reason, gflops: null });
         },
       );
@@ -177,6 +190,13 @@ function parseOutcome(stdout: string): ProbeOutcome | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Advice where the loader names a missing library, and in any case the end of what was printed. */
+function explanation(printed: string): string {
+  const advice = missingLibraryAdvice(printed);
+  const end = printed.trim().slice(-shownErrorLength);
+  return advice === undefined ? end : `${advice} ${end}`;
 }
 
 function firstSentence(text: string): string {

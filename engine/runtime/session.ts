@@ -1,7 +1,10 @@
 import os from 'node:os';
 import path from 'node:path';
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { ExpertPrecision } from '../graph/graphTarget';
 import { TunerError } from '../protocol/errors';
+import type { DeviceJournal } from './deviceJournal';
+import { onnxruntime } from './onnxruntime';
 
 /** What sessions run on; one value for a whole engine process. */
 export interface RuntimeOptions {
@@ -9,6 +12,12 @@ export interface RuntimeOptions {
   readonly provider: string;
   /** Threads inside one operator; 0 takes one per core. */
   readonly threads: number;
+  /** Precision of the experts on a GPU; float32 where it is left out, and always on the processor. */
+  readonly precision?: ExpertPrecision | undefined;
+  /** Whether the fused operator of experts was found to be right; else it is not used. */
+  readonly fusedExperts?: boolean | undefined;
+  /** Where it is kept what the device could not do. */
+  readonly journal?: DeviceJournal | undefined;
 }
 
 /** A tensor that crosses the boundary: float32 or int64 values and a shape. */
@@ -37,7 +46,7 @@ export async function openSession(model: Uint8Array, options: RuntimeOptions): P
   const providers = options.provider === 'cpu' ? ['cpu'] : [options.provider, 'cpu'];
   let session: InferenceSession;
   try {
-    session = await InferenceSession.create(model, {
+    session = await onnxruntime().InferenceSession.create(model, {
       executionProviders: providers,
       intraOpNumThreads: options.threads === 0 ? os.availableParallelism() : options.threads,
       interOpNumThreads: 1,
@@ -60,6 +69,7 @@ export async function openSession(model: Uint8Array, options: RuntimeOptions): P
     inputs: session.inputNames,
     outputs: session.outputNames,
     async run(feeds, outputs) {
+      const { Tensor } = onnxruntime();
       const tensors = Object.fromEntries(
         Object.entries(feeds).map(([name, value]) => [name, new Tensor(value.type, value.data as never, value.shape)]),
       );
@@ -102,15 +112,29 @@ export function integers(results: Results, name: string): BigInt64Array {
   return value.data;
 }
 
-const outOfMemoryPattern = /out of memory|failed to allocate|bad_alloc|cudaErrorMemoryAllocation/i;
+const outOfMemoryPattern =
+  /out of (device |host )?memory|failed to allocate|bad_alloc|cudaErrorMemoryAllocation|CUBLAS_STATUS_ALLOC_FAILED|E_OUTOFMEMORY|OUT_OF_(DEVICE|HOST)_MEMORY/i;
 
-function runtimeError(error: unknown, what: string): TunerError {
+/** What drivers say when a device does not answer any more; the process cannot use it again. */
+const deviceFailedPattern =
+  /CUDA (failure|error)|CUDNN failure|CUBLAS failure|device (was |is )?(lost|removed|hung)|DEVICE_(LOST|REMOVED|HUNG)/i;
+
+/** A failure of the native runtime as an error for a person. */
+export function runtimeError(error: unknown, what: string): TunerError {
   const reason = error instanceof Error ? error.message : String(error);
   if (outOfMemoryPattern.test(reason)) {
     return new TunerError(
       'outOfMemory',
       `There is not enough memory for this step. ${reason}`,
       { wayOut: 'Close other programs, or use fewer samples or a smaller --length.' },
+      { cause: error },
+    );
+  }
+  if (deviceFailedPattern.test(reason)) {
+    return new TunerError(
+      'deviceFailed',
+      `The GPU or its driver failed. ${reason}`,
+      { wayOut: 'Run the command again: what was measured is kept. If it fails again, use --provider cpu.' },
       { cause: error },
     );
   }

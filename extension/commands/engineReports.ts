@@ -40,7 +40,7 @@ export async function showDoctor(services: Services): Promise<void> {
     again: () => showDoctor(services),
   });
   if (report !== undefined) {
-    services.provider.set(report.selected);
+    services.provider.set(report.selected, report.reason);
     const document = await vscode.workspace.openTextDocument({ language: 'markdown', content: doctorMarkdown(report) });
     await vscode.window.showTextDocument(document, { preview: true });
   }

@@ -3,13 +3,16 @@ import { commands, type CommandId } from '../common/commandIds';
 import { localize } from '../common/localize';
 import { showError } from '../common/showError';
 import { applyPlan } from './applyPlan';
+import { calibrate } from './calibrate';
 import { evaluateCheckpoint, evaluatePlan } from './evaluate';
 import { clearCache, copyDiagnostics, restartEngine, showDoctor } from './engineReports';
 import { findBudgets } from './findBudgets';
 import { openPlanAsText, openPlanEditor } from './openPlan';
 import { openSample, type SampleTarget } from './openSample';
+import { decideSection } from './planSections';
 import { profileSensitivity } from './profile';
 import { isCheckpointNode } from '../views/checkpointNodes';
+import { selectProvider } from './selectProvider';
 import type { Services } from './services';
 
 type Handler = (...values: unknown[]) => unknown;
@@ -31,6 +34,7 @@ async function engineMenu(): Promise<void> {
   const items: readonly (vscode.QuickPickItem & { command: CommandId })[] = [
     { command: 'moeTuner.openDashboard', label: `$(dashboard) ${localize('Open Dashboard')}` },
     { command: 'moeTuner.doctor', label: `$(heart) ${localize('Show Engine Diagnostics')}` },
+    { command: 'moeTuner.selectProvider', label: `$(server-process) ${localize('Select Execution Provider')}` },
     { command: 'moeTuner.restartEngine', label: `$(debug-restart) ${localize('Restart Engine')}` },
     { command: 'moeTuner.cancelJob', label: `$(debug-stop) ${localize('Cancel Running Job')}` },
     { command: 'moeTuner.showLog', label: `$(output) ${localize('Show Log')}` },
@@ -60,6 +64,10 @@ function handlers(services: Services, dashboard: DashboardPlaces): Record<Comman
   return {
     'moeTuner.profile': (argument, options) => profileSensitivity(services, argument, optionsOf(options)),
     'moeTuner.findBudgets': (argument, options) => findBudgets(services, argument, optionsOf(options)),
+    'moeTuner.calibrate': (argument, options) => calibrate(services, argument, optionsOf(options)),
+    'moeTuner.prune': (argument, options) => decideSection(services, 'prune', argument, optionsOf(options)),
+    'moeTuner.merge': (argument, options) => decideSection(services, 'merge', argument, optionsOf(options)),
+    'moeTuner.quantize': (argument, options) => decideSection(services, 'quantize', argument, optionsOf(options)),
     'moeTuner.evaluate': (argument, options) => evaluateCheckpoint(services, argument, optionsOf(options)),
     'moeTuner.evaluatePlan': (argument, options) => evaluatePlan(services, argument, optionsOf(options)),
     'moeTuner.applyPlan': (argument, options) => applyPlan(services, argument, optionsOf(options)),
@@ -81,6 +89,7 @@ function handlers(services: Services, dashboard: DashboardPlaces): Record<Comman
       }
     },
     'moeTuner.doctor': () => showDoctor(services),
+    'moeTuner.selectProvider': () => selectProvider(services),
     'moeTuner.restartEngine': () => restartEngine(services),
     'moeTuner.cancelJob': () => jobs.cancel(),
     'moeTuner.showLog': () => output.show(),

@@ -2,6 +2,10 @@
 export const commands = {
   'moeTuner.profile': { internal: false },
   'moeTuner.findBudgets': { internal: false },
+  'moeTuner.calibrate': { internal: false },
+  'moeTuner.prune': { internal: false },
+  'moeTuner.merge': { internal: false },
+  'moeTuner.quantize': { internal: false },
   'moeTuner.evaluate': { internal: false },
   'moeTuner.evaluatePlan': { internal: false },
   'moeTuner.applyPlan': { internal: false },
@@ -12,6 +16,7 @@ export const commands = {
   'moeTuner.openDashboardInEditor': { internal: false },
   'moeTuner.refreshCheckpoints': { internal: false },
   'moeTuner.doctor': { internal: false },
+  'moeTuner.selectProvider': { internal: false },
   'moeTuner.restartEngine': { internal: false },
   'moeTuner.cancelJob': { internal: false },
   'moeTuner.showLog': { internal: false },

@@ -5,13 +5,21 @@ export class ProviderInUse {
   private readonly changeEmitter = new Emitter<void>();
   readonly onDidChange = this.changeEmitter.event;
   private current: string | undefined;
+  private why: string | undefined;
 
   get name(): string | undefined {
     return this.current;
   }
 
-  set(name: string): void {
-    if (this.current !== name) {
+  /** Why it was chosen, where a self-check said so. */
+  get reason(): string | undefined {
+    return this.why;
+  }
+
+  /** @param reason why it was chosen; the known one stays while the provider does */
+  set(name: string, reason?: string): void {
+    if (this.current !== name || (reason !== undefined && reason !== this.why)) {
+      this.why = reason ?? (this.current === name ? this.why : undefined);
       this.current = name;
       this.changeEmitter.fire();
     }

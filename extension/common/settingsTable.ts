@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { providerNames } from '../../engine/protocol/doctor';
+import { expertPrecisions, providerNames } from '../../engine/protocol/doctor';
 
 /** Where a setting may be set: `machine` ones name places of one computer and never come from a workspace. */
 export type SettingScope = 'machine' | 'machine-overridable' | 'window' | 'resource';
@@ -22,6 +22,8 @@ function setting<Value extends z.ZodType>(
 /** Every setting of the extension with the type of its value; the manifest is checked against this table. */
 export const settings = {
   'moeTuner.provider': setting(z.enum(providerNames).default('auto'), 'machine-overridable', true),
+  'moeTuner.precision': setting(z.enum(expertPrecisions).default('float32'), 'machine-overridable', true),
+  'moeTuner.runtime.directory': setting(z.string().default(''), 'machine', true),
   'moeTuner.threads': setting(z.number().int().min(0).max(1024).default(0), 'machine-overridable', true),
   'moeTuner.cache.directory': setting(z.string().default(''), 'machine', true),
   'moeTuner.cache.limitGigabytes': setting(z.number().min(0.1).default(2), 'machine-overridable', true),

@@ -129,7 +129,7 @@ describe('settings', () => {
 
   it('that name places of a machine cannot come from a workspace', () => {
     const { restrictedConfigurations } = manifest.capabilities.untrustedWorkspaces;
-    for (const name of ['moeTuner.cache.directory', 'moeTuner.engine.nodePath']) {
+    for (const name of ['moeTuner.cache.directory', 'moeTuner.engine.nodePath', 'moeTuner.runtime.directory']) {
       expect(declared[name]?.scope).toBe('machine');
       expect(restrictedConfigurations).toContain(name);
     }
