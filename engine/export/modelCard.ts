@@ -48,7 +48,7 @@ function weightChanges({ plan, changes, resolved }: Provenance): readonly string
   const sentences = [
     prune && `Pruned by ${inlineCode(prune.method)} (${evidence(prune.calibrationTokens, prune.seed)}).`,
     merge &&
-      `Merged by ${inlineCode(merge.method)} (${evidence(merge.calibrationTokens, merge.seed)}); the first expert of a group keeps its router row, the other rows are gone.`,
+      `Merged by ${inlineCode(merge.method)} (${evidence(merge.calibrationTokens, merge.seed)}): a group stands where its first expert stood.`,
     quantize &&
       `Rounded by ${inlineCode(quantize.method)} (${evidence(quantize.calibrationTokens, quantize.seed)}); the rounded values are stored in the type of the original, so the files are no smaller for it.`,
     corrected && 'A factor per layer is part of the down projections: it belongs to the active experts below.',

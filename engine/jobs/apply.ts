@@ -20,6 +20,7 @@ import { TunerError } from '../protocol/errors';
 import { rewriteModel, type RewrittenModel } from '../transform/rewriteModel';
 import { trainedActiveExperts } from './activeExperts';
 import { applyOnnx } from './applyOnnx';
+import { applyPacked, assertPackable, isPackedTarget } from './applyPacked';
 import { openModel, type OpenModel } from './openModel';
 import { readPlan } from './planFile';
 import { plannedExperts, type PlannedExperts } from './plannedExperts';
@@ -52,21 +53,25 @@ export async function apply(
   if (params.target === 'onnx') {
     return applyOnnx(params, job, options);
   }
+  if (isPackedTarget(params.target)) {
+    return applyPacked(params, { ...fitting, chosen }, job, options);
+  }
   await assertAbsent(out);
   const { delivery, artefact, explanation } = chosen;
   job.log('info', explanation);
   const { resolved, fingerprint } = model;
+  const counts = fitting.experts.map(({ length }) => length);
   const planned = weightsChange ? await openPlannedModel(model, { plan: params.plan }, job) : undefined;
   try {
-    const weights = planned === undefined ? undefined : changedWeights(model, planned);
-    const changes = weights === undefined ? undefined : weightChanges(fitting, planned!, weights.rewritten);
+    const weights = planned === undefined ? undefined : changedWeights(fitting, planned);
+    const changes = weights === undefined ? undefined : weightChanges(fitting, weights.rewritten);
     const provenance = { resolved, fingerprint, plan, target: params.target, delivery, activeExperts, changes };
     const { files, notes } = await planArtefact(provenance, chosen, weights);
     const predicted = files.reduce((sum, file) => sum + predictedBytes(file), 0);
     const verify = async (folder: string) => {
       if (artefact === 'checkpoint') {
         const expected = weights?.rewritten ?? fingerprint;
-        const written = await verifyWritten(folder, { activeExperts, experts: fitting.experts, weights: expected });
+        const written = await verifyWritten(folder, { activeExperts, experts: counts, weights: expected });
         if (planned !== undefined) {
           await assertSameOutputs(model, planned, written, job);
         }
@@ -121,36 +126,36 @@ async function openFitting(params: { readonly checkpoint: string; readonly plan:
 }
 
 function chosenDelivery(
-  { model, activeExperts, experts, weightsChange }: FittingPlan,
+  { model, plan, activeExperts, experts, weightsChange }: FittingPlan,
   target: TargetName,
 ): ChosenDelivery {
   const { resolved } = model;
   const { name, title } = resolved.recognised.record;
+  assertPackable(plan, target);
   return chooseDelivery({
     target,
     family: { name, title },
     activeExperts,
     trainedActiveExperts: trainedActiveExperts(model),
     configKey: resolved.configKeys.activeExperts,
-    experts: weightsChange ? { before: resolved.experts, after: experts } : undefined,
+    experts: weightsChange ? { before: resolved.experts, after: experts.map(({ length }) => length) } : undefined,
   });
 }
 
 /** How the weights are put together. @throws TunerError `unsupportedFeature` where the storage cannot express the plan */
-function changedWeights({ resolved }: OpenModel, planned: PlannedModel): ChangedWeights {
+function changedWeights({ model: { resolved }, experts }: FittingPlan, planned: PlannedModel): ChangedWeights {
   const before = resolved.forwardRefusal === undefined ? resolved.decoder() : undefined;
   const decoder = before === undefined ? undefined : { before, after: planned.decoder(before) };
-  const rewritten = rewriteModel({ resolved, blocks: planned.blocks, decoder });
+  const rewritten = rewriteModel({ resolved, blocks: planned.blocks, experts, decoder });
   return { rewritten, fingerprintOf: async (folder) => (await openModel(folder)).fingerprint };
 }
 
 function weightChanges(
-  { model, plan }: FittingPlan,
-  { blocks }: PlannedModel,
+  { model, plan, experts }: FittingPlan,
   { tensors, removedPrediction }: RewrittenModel,
 ): WeightChanges {
   return {
-    experts: blocks.map(({ router, experts }) => router.keptRows ?? experts.map((_, expert) => expert)),
+    experts,
     identity: changeIdentity(plan, model.fingerprint),
     computed: tensors.some(({ original, pieces }) =>
       pieces.some((piece) => piece.kind === 'computed' || piece.file !== original.file),
@@ -194,11 +199,18 @@ function weightNotes({ model, plan }: FittingPlan, { removedPrediction }: Weight
     plan.quantize === undefined
       ? undefined
       : 'Rounded weights are stored in the type of the original: the files show what rounding does to the model, and are no smaller for it.',
-    plan.merge === undefined
-      ? undefined
-      : 'No checkpoint format lets router rows share an expert: the first expert of each group keeps its row, the other rows are gone.',
+    plan.merge === undefined ? undefined : mergeNote(plan.merge.options?.['router']),
     removedPrediction === 0
       ? undefined
       : `${removedPrediction} tensors of next-token-prediction layers are left out: nothing was measured that says which of their experts could go.`,
   ].filter((note) => note !== undefined);
+}
+
+/** No checkpoint format lets router rows share an expert. */
+function mergeNote(router: unknown): string {
+  return router === 'all'
+    ? 'All router rows stay, so merged experts are written once for every row: the folder is no smaller.'
+    : router === 'mean'
+      ? 'Each group of merged experts has the weighted mean of their router rows; rows cannot share an expert.'
+      : 'The first expert of each merged group keeps its router row, the other rows are gone: rows cannot share an expert.';
 }

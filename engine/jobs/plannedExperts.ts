@@ -11,8 +11,8 @@ export interface PlannedExperts {
   readonly plan: Plan;
   /** Whether the weights will not be those of the checkpoint. */
   readonly weightsChange: boolean;
-  /** Experts per MoE layer in order. */
-  readonly experts: readonly number[];
+  /** Per MoE layer in order, the numbers that the remaining experts have in the checkpoint: of merged ones, the first's. */
+  readonly experts: readonly (readonly number[])[];
   /** Active experts per MoE layer in order. */
   readonly activeExperts: readonly number[];
 }
@@ -33,7 +33,7 @@ export function plannedExperts(model: OpenModel, plan: Plan, planFile: string): 
       wayOut: 'Choose active experts with "budget", or list them in the plan.',
     });
   }
-  const lists = plan.merge?.groups ?? plan.prune?.keep;
+  const lists = remainingExperts(plan);
   if (lists !== undefined && lists.length !== blocks.length) {
     throw new TunerError(
       'malformedPlan',
@@ -45,13 +45,21 @@ export function plannedExperts(model: OpenModel, plan: Plan, planFile: string): 
       },
     );
   }
-  const experts = blocks.map((block, at) => lists?.[at]?.length ?? block.experts.length);
+  const experts = blocks.map((block, at) => lists?.[at] ?? block.experts.map((_, expert) => expert));
   const trained = trainedActiveExperts(model);
-  const activeExperts = plan.activeExperts ?? trained.map((k, at) => Math.min(k, experts[at]!));
+  const activeExperts = plan.activeExperts ?? trained.map((k, at) => Math.min(k, experts[at]!.length));
   activeExperts.forEach((k, at) => {
-    assertActive(blocks[at]!, experts[at]!, k, { file: planFile, place: `activeExperts[${at}]` });
+    assertActive(blocks[at]!, experts[at]!.length, k, { file: planFile, place: `activeExperts[${at}]` });
   });
   return { plan, weightsChange, experts, activeExperts };
+}
+
+/** Original numbers of the experts that a plan leaves, per MoE layer; undefined where it names none. */
+function remainingExperts({ prune, merge }: Plan): readonly (readonly number[])[] | undefined {
+  // With all router rows left there are as many experts as before merging, some of them equal.
+  return merge === undefined || merge.options?.['router'] === 'all'
+    ? prune?.keep
+    : merge.groups.map((groups) => groups.map((group) => group[0]!));
 }
 
 function assertActive(

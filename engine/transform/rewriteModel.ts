@@ -1,13 +1,13 @@
 import { dtypeBytes, type TensorEntry } from '../checkpoint/types';
 import type { ResolvedModel } from '../families/resolveModel';
-import type { FeedForwardSpec, LinearSpec, ModelSpec, MoeBlockSpec } from '../families/specification';
+import type { FeedForwardSpec, LinearSpec, ModelSpec, MoeBlockSpec, RouterSpec } from '../families/specification';
 import { TunerError } from '../protocol/errors';
 import { changedLinears } from './changedLinears';
 import { replaceLinear, replaceValues, type EntryReplacement } from './computedLinear';
 import { expertNumber, expertTensors, type ExpertTensors } from './expertTensors';
 import { predictionTensors } from './predictionTensors';
 import { TensorLocator } from './tensorLocator';
-import { composeRange, type Replacement, type RewrittenTensor, type TensorPiece } from './tensorRewrite';
+import { composeRange, storedPiece, type Replacement, type RewrittenTensor, type TensorPiece } from './tensorRewrite';
 import { joinedValues } from './weightValues';
 
 /** A model before and after a plan. */
@@ -15,6 +15,8 @@ export interface ChangedModel {
   readonly resolved: ResolvedModel;
   /** MoE blocks in layer order, as the plan makes them. */
   readonly blocks: readonly MoeBlockSpec[];
+  /** Original numbers of their experts: whose names and files they take. */
+  readonly experts: readonly (readonly number[])[];
   /** The decoder before and after, where the family has one: its linear maps outside the MoE blocks may differ too. */
   readonly decoder?: { readonly before: ModelSpec; readonly after: ModelSpec } | undefined;
 }
@@ -33,6 +35,8 @@ interface LayerEdit extends ExpertTensors {
   readonly kept: readonly number[];
   /** New number by original number. */
   readonly renumbered: ReadonlyMap<number, number>;
+  /** Router tensors with computed rows, by name. */
+  readonly rows: ReadonlyMap<string, TensorEntry>;
 }
 
 /**
@@ -40,7 +44,7 @@ interface LayerEdit extends ExpertTensors {
  * read but headers; written tensors keep name, dtype, axis order and file of the original.
  * @throws TunerError `unsupportedFeature` where the storage of the checkpoint cannot express the change
  */
-export function rewriteModel({ resolved, blocks, decoder }: ChangedModel): RewrittenModel {
+export function rewriteModel({ resolved, blocks, experts, decoder }: ChangedModel): RewrittenModel {
   const { recognised } = resolved;
   const { checkpoint, record, root, names } = recognised;
   const locator = new TensorLocator(checkpoint);
@@ -59,7 +63,8 @@ export function rewriteModel({ resolved, blocks, decoder }: ChangedModel): Rewri
     if (changed === original) {
       continue;
     }
-    const kept = keptExperts(original, changed);
+    const kept = experts[at]!;
+    assertWritable(original, changed, kept);
     const factor = changed.routedScale ?? 1;
     kept.forEach((expert, position) => {
       replace(expertReplacements(original.experts[expert]!, changed.experts[position]!, factor));
@@ -67,13 +72,15 @@ export function rewriteModel({ resolved, blocks, decoder }: ChangedModel): Rewri
     for (const { before, after } of changedLinears(withoutExperts(original), withoutExperts(changed))) {
       replace(replaceLinear(before, after, 1));
     }
-    if (kept.length < original.experts.length) {
+    const rows = computedRows(original.router, changed.router, locator);
+    if (kept.length < original.experts.length || rows.size > 0) {
       const stem = root.root + names.layer.replace('{layer}', String(original.layer));
       edits.push({
         ...expertTensors(record, stem, original, checkpoint.tensors, locator),
         experts: original.experts.length,
         kept,
         renumbered: new Map(kept.map((expert, position) => [expert, position])),
+        rows,
       });
     }
   }
@@ -82,7 +89,8 @@ export function rewriteModel({ resolved, blocks, decoder }: ChangedModel): Rewri
     : changedLinears(outside(decoder.before), outside(decoder.after))) {
     replace(replaceLinear(before, after, 1));
   }
-  const removed = new Set(edits.length === 0 ? [] : predictionTensors(resolved));
+  const fewer = edits.some(({ kept, experts: before }) => kept.length < before);
+  const removed = new Set(fewer ? predictionTensors(resolved) : []);
   const byName = editsByName(edits, checkpoint.tensors);
   const tensors: RewrittenTensor[] = [];
   for (const entry of checkpoint.tensors.values()) {
@@ -93,23 +101,13 @@ export function rewriteModel({ resolved, blocks, decoder }: ChangedModel): Rewri
   return { tensors, removedPrediction: [...removed] };
 }
 
-/** Original numbers of the experts of a changed block: its rows of the router. */
-function keptExperts(original: MoeBlockSpec, changed: MoeBlockSpec): readonly number[] {
-  const kept = changed.router.keptRows ?? original.experts.map((_, expert) => expert);
+/** @throws TunerError `unsupportedFeature` for what no checkpoint can say */
+function assertWritable(original: MoeBlockSpec, changed: MoeBlockSpec, kept: readonly number[]): void {
   if (kept.length !== changed.experts.length) {
     throw new TunerError(
-      'unsupportedFeature',
-      `Decoder layer ${original.layer} has ${kept.length} router rows for ${changed.experts.length} experts: no checkpoint format lets two rows share an expert.`,
-      { place: `layer ${original.layer}`, wayOut: 'Merge groups so that their first member keeps its router row.' },
+      'internal',
+      `Layer ${original.layer} has ${changed.experts.length} experts, not ${kept.length}.`,
     );
-  }
-  const { weight, bias, selectionBias } = original.router;
-  if (
-    changed.router.weight !== weight ||
-    changed.router.bias !== bias ||
-    changed.router.selectionBias !== selectionBias
-  ) {
-    throw new TunerError('internal', `The router of decoder layer ${original.layer} was computed anew.`);
   }
   if (changed.router.gateReference !== undefined) {
     throw new TunerError(
@@ -118,7 +116,34 @@ function keptExperts(original: MoeBlockSpec, changed: MoeBlockSpec): readonly nu
       { place: 'gates.reference', wayOut: 'Use "scale" of the gates section instead, which goes into the weights.' },
     );
   }
-  return kept;
+}
+
+/** Tensors of a router that the plan computed, by the name of the original: one row per remaining expert. */
+function computedRows(
+  original: RouterSpec,
+  changed: RouterSpec,
+  locator: TensorLocator,
+): ReadonlyMap<string, TensorEntry> {
+  const found = new Map<string, TensorEntry>();
+  const compare = (before: TensorEntry | undefined, after: TensorEntry | undefined) => {
+    if (before === undefined || after === undefined || before === after) {
+      return;
+    }
+    const { tensor } = locator.place(before);
+    if (tensor.dtype !== after.dtype) {
+      throw new TunerError('unsupportedFeature', `Computed router rows cannot be stored as ${tensor.dtype}.`, {
+        file: tensor.file,
+        place: tensor.name,
+        wayOut: 'Let each group keep the row of its first expert.',
+      });
+    }
+    found.set(tensor.name, after);
+  };
+  const plain = ({ weight }: RouterSpec) => (weight.storage === 'plain' ? weight.entry : undefined);
+  compare(plain(original), plain(changed));
+  compare(original.bias, changed.bias);
+  compare(original.selectionBias, changed.selectionBias);
+  return found;
 }
 
 /** The output of an expert is linear in its last map, bias included: the factor goes there. */
@@ -209,12 +234,14 @@ function rewriteTensor(
     const pieces = composeRange(entry, { start: 0, length: entry.byteLength }, replacements);
     return [{ name, dtype, shape, original: entry, pieces }];
   }
-  const { experts, kept } = change.edit;
+  const { experts, kept, rows } = change.edit;
+  const computed = rows.get(name);
   const axis = expertAxis(entry, experts);
   const length = entry.byteLength / experts;
-  const pieces = kept.flatMap((expert): TensorPiece[] =>
-    composeRange(entry, { start: expert * length, length }, replacements),
-  );
+  const pieces =
+    computed === undefined
+      ? kept.flatMap((expert): TensorPiece[] => composeRange(entry, { start: expert * length, length }, replacements))
+      : [storedPiece(computed)];
   const sliced = shape.map((size, at) => (at === axis ? (size / experts) * kept.length : size));
   return [{ name, dtype, shape: sliced, original: entry, pieces }];
 }

@@ -21,11 +21,14 @@ export interface StrictCheckpoint {
   readonly tensors: ReadonlyMap<string, StrictTensor>;
 }
 
-/** Reads all weights of a folder. Throws with the reason on the first violation. */
-export function readStrictly(folder: string): StrictCheckpoint {
+/**
+ * Reads all weights of a folder. Throws with the reason on the first violation.
+ * @param beside safetensors files that are no weights
+ */
+export function readStrictly(folder: string, beside: readonly string[] = []): StrictCheckpoint {
   const config = JSON.parse(readFileSync(path.join(folder, 'config.json'), 'utf8')) as Record<string, unknown>;
   const names = readdirSync(folder);
-  const files = names.filter((name) => name.endsWith('.safetensors')).sort();
+  const files = names.filter((name) => name.endsWith('.safetensors') && !beside.includes(name)).sort();
   const tensors = new Map<string, StrictTensor>();
   for (const file of files) {
     for (const [name, tensor] of readFile(path.join(folder, file), file)) {
