@@ -1,0 +1,114 @@
+import { layerFingerprint } from '../checkpoint/fingerprint';
+import type { DecoderLayerSpec, ModelSpec } from '../families/specification';
+import { specTensors } from '../families/specTensors';
+import type { JobContext } from '../measure/jobContext';
+import { batchSequences } from '../measure/sequenceBatches';
+import { VariantMeter, type Variant } from '../measure/variantMeter';
+import { pruneQualitySchema, type PruneQuality } from '../protocol/pruning';
+import { prunedBlock } from '../transform/pruneStage';
+import type { RuntimeOptions } from '../runtime/session';
+import { trainedActiveExperts } from './activeExperts';
+import { attentionHeads } from './evaluate';
+import type { OpenModel } from './openModel';
+import { ResultCache } from './resultCache';
+
+/** Part of every cache key: raise it when the meaning of a measurement changes. */
+const measurementVersion = 1;
+
+/** Bytes of weights up to which sessions of several plans stay open at once. */
+const keptBytes = 2 ** 31;
+
+/** What a plan does to the experts of a model. */
+export interface PrunedModel {
+  /** Experts that stay per MoE layer, ascending. */
+  readonly keep: readonly (readonly number[])[];
+  /** Factor on the routed output per MoE layer. */
+  readonly correction?: readonly number[] | undefined;
+}
+
+/**
+ * Measured quality of pruned models on fixed tokens, remembered on disk. The model is only run when a measurement is missing. Dispose it.
+ */
+export class PruneMeasurements {
+  private meter: Promise<VariantMeter> | undefined;
+  /** Layers made so far, so that equal layers are the same object and share sessions and hidden states. */
+  private readonly layers = new Map<string, DecoderLayerSpec>();
+  /** Measurements made by this run; those found in the cache do not count. */
+  made = 0;
+
+  private constructor(
+    private readonly decoder: ModelSpec,
+    private readonly reference: unknown,
+    private readonly sequences: readonly Int32Array[],
+    private readonly runtime: RuntimeOptions,
+    private readonly cache: ResultCache,
+    private readonly job: JobContext,
+  ) {}
+
+  /**
+   * @param sequences token sequences to measure on
+   * @param key identifies them
+   */
+  static async create(
+    model: OpenModel,
+    sequences: readonly Int32Array[],
+    key: string,
+    runtime: RuntimeOptions,
+    cache: ResultCache,
+    job: JobContext,
+  ): Promise<PruneMeasurements> {
+    const decoder = model.resolved.decoder();
+    const weights = await layerFingerprint(specTensors(decoder));
+    const reference = ['pruned', measurementVersion, weights, trainedActiveExperts(model), key, runtime.provider];
+    return new PruneMeasurements(decoder, reference, sequences, runtime, cache, job);
+  }
+
+  /** @param base a model measured before from which this one differs in few layers */
+  async measure(pruned: PrunedModel, base?: PrunedModel): Promise<PruneQuality> {
+    const key = ResultCache.key([this.reference, pruned.keep, pruned.correction ?? null]);
+    const cached = pruneQualitySchema.safeParse(await this.cache.readLayer(key));
+    if (cached.success) {
+      return cached.data;
+    }
+    this.meter ??= this.openMeter();
+    const meter = await this.meter;
+    const quality = await meter.measure(this.variant(pruned), base === undefined ? undefined : this.variant(base));
+    this.made += 1;
+    await this.cache.writeLayer(key, quality);
+    return quality;
+  }
+
+  async dispose(): Promise<void> {
+    await (await this.meter?.catch(() => undefined))?.dispose();
+  }
+
+  private variant({ keep, correction }: PrunedModel): Variant {
+    let position = -1;
+    return this.decoder.layers.map((layer) => {
+      if (layer.feedForward.kind !== 'moe') {
+        return layer;
+      }
+      position += 1;
+      const [kept, scale] = [keep[position]!, correction?.[position]];
+      const key = `${layer.index} ${kept.join()} ${scale ?? 1}`;
+      const block = prunedBlock(layer.feedForward.block, kept, scale);
+      const known = block === layer.feedForward.block ? layer : this.layers.get(key);
+      const made = known ?? { ...layer, feedForward: { kind: 'moe' as const, block } };
+      this.layers.set(key, made);
+      return made;
+    });
+  }
+
+  private openMeter(): Promise<VariantMeter> {
+    const { decoder, sequences, runtime, job } = this;
+    const bytes = specTensors(decoder).reduce((sum, entry) => sum + entry.byteLength, 0);
+    return VariantMeter.open({
+      model: decoder,
+      runtime,
+      batches: batchSequences(sequences, attentionHeads(decoder)),
+      sequences,
+      openSessions: bytes <= keptBytes ? 4 * decoder.layers.length : 1,
+      job,
+    });
+  }
+}
