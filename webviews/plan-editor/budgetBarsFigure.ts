@@ -68,8 +68,9 @@ export class BudgetBarsFigure {
       levelHeight: () => this.strip.clientHeight / this.maximum(),
       canDrag: (position) => this.picture?.editable === true && this.picture.layers[position]?.locked === false,
       onPress: (position, event) => {
-        this.buttons[position]?.focus({ preventScroll: true });
+        // Before the focus moves: what is extended begins at the layer that had it.
         options.onPress(position, { extend: event.shiftKey, toggle: event.ctrlKey || event.metaKey });
+        this.focus(position);
       },
       onDrag: options.onDrag,
       onEnd: options.onDragEnd,

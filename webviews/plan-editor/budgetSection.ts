@@ -107,6 +107,7 @@ export class BudgetSection implements EditorPart {
     const showTable = (shown: boolean): void => {
       this.grid.root.hidden = !shown;
       this.grid.show(shown);
+      this.render();
     };
     const options = { name: 'budgets', title: 'planBudgets', onTable: showTable } as const;
     this.shell = createSection(context, options, [
