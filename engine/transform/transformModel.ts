@@ -1,12 +1,13 @@
 import type { ModelSpec, MoeBlockSpec } from '../families/specification';
 import type { Plan } from '../protocol/plan';
 import { gatesStage } from './gatesStage';
+import { mergeStage } from './mergeStage';
 import { pruneStage } from './pruneStage';
 import { quantizeStage } from './quantizeStage';
 import type { TransformContext, TransformStage } from './stage';
 
 /** Sections of a plan that change weights, in the order in which they are applied. */
-const stages: readonly TransformStage[] = [pruneStage, quantizeStage, gatesStage];
+const stages: readonly TransformStage[] = [pruneStage, mergeStage, quantizeStage, gatesStage];
 
 /** Whether a plan changes more than active experts. */
 export function changesWeights(plan: Plan): boolean {
