@@ -22,6 +22,7 @@ import { defaultWindowLength, evaluateParamsSchema } from '../protocol/evaluatio
 import { defaultProfileSamples, profileInputs, profileParamsSchema } from '../protocol/sensitivity';
 import { engineVersion } from '../version';
 import { calibrateCommand } from './calibrateCommand';
+import { benchCommand } from './benchCommand';
 import type { CommandModule, MakeCommand } from './commandModule';
 import {
   activeExpertsList,
@@ -51,7 +52,7 @@ interface ForwardOptions extends CommonOptions {
 }
 
 /** Commands with a file of their own, in the order of the help. */
-const commandModules: readonly CommandModule[] = [calibrateCommand];
+const commandModules: readonly CommandModule[] = [calibrateCommand, benchCommand];
 
 /** The command line of the engine: one entry per use case, exactly as the contract spells them. */
 export function createProgram(programDirectory: string): Command {

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import type { JobContext } from '../measure/jobContext';
 import type { EngineRequests } from '../protocol/messages';
 import { apply, listTargets } from './apply';
+import { bench } from './bench';
 import { budget } from './budget';
 import { calibrate } from './calibrate';
 import { doctor } from './doctor';
@@ -34,6 +35,7 @@ export const jobTable: { readonly [Name in JobName]: JobRecord<Name> } = {
   solveBudgets: { exclusive: false, run: (params) => solveBudgets(params) },
   calibrate: { exclusive: true, run: calibrate },
   evaluate: { exclusive: true, run: evaluate },
+  bench: { exclusive: true, run: bench },
   apply: { exclusive: true, run: (params, _, job) => apply(params, job) },
   exportTargets: { exclusive: false, run: (params) => listTargets(params) },
   history: { exclusive: false, run: ({ checkpoint }, services) => history(checkpoint, services) },

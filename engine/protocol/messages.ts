@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { applyParamsSchema, applyResultSchema, exportTargetsParamsSchema, exportTargetsResultSchema } from './apply';
+import { benchParamsSchema, benchResultSchema } from './bench';
 import { budgetParamsSchema, budgetResultSchema } from './budget';
 import { calibrateParamsSchema, calibrateResultSchema } from './calibration';
 import { checkpointSummarySchema } from './checkpointSummary';
@@ -77,6 +78,13 @@ export const solveBudgetsRequest = {
   result: solveBudgetsResultSchema,
 } satisfies RequestType<z.ZodType, z.ZodType>;
 
+/** Measures the speed of the exported model, and of a plan against it. */
+export const benchRequest = {
+  method: 'bench',
+  params: benchParamsSchema,
+  result: benchResultSchema,
+} satisfies RequestType<z.ZodType, z.ZodType>;
+
 /** Writes what a plan decides for one runtime. */
 export const applyRequest = {
   method: 'apply',
@@ -124,6 +132,7 @@ export const engineRequests = {
   solveBudgets: solveBudgetsRequest,
   calibrate: calibrateRequest,
   evaluate: evaluateRequest,
+  bench: benchRequest,
   apply: applyRequest,
   exportTargets: exportTargetsRequest,
   history: historyRequest,

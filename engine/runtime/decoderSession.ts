@@ -1,6 +1,7 @@
-import os from 'node:os';
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { TunerError } from '../protocol/errors';
+import { onnxruntime } from './onnxruntime';
+import { preparedOptions } from './preparedSession';
 import type { RuntimeOptions } from './session';
 
 /** Names by which an exported decoder takes and gives its cache. */
@@ -33,15 +34,9 @@ export class DecoderSession {
 
   /** @param file path of `model.onnx` @throws TunerError `runtimeFailed` */
   static async open(file: string, batch: number, options: RuntimeOptions): Promise<DecoderSession> {
-    const providers = options.provider === 'cpu' ? ['cpu'] : [options.provider, 'cpu'];
     try {
-      const session = await InferenceSession.create(file, {
-        executionProviders: providers,
-        intraOpNumThreads: options.threads === 0 ? os.availableParallelism() : options.threads,
-        interOpNumThreads: 1,
-        executionMode: 'sequential',
-        graphOptimizationLevel: 'all',
-        logSeverityLevel: 3,
+      const session = await onnxruntime().InferenceSession.create(file, {
+        ...preparedOptions(options),
         extra: { session: { intra_op: { allow_spinning: '0' } } },
       });
       return new DecoderSession(session, batch);
@@ -57,6 +52,7 @@ export class DecoderSession {
 
   /** Empties the cache. */
   reset(): void {
+    const { Tensor } = onnxruntime();
     this.position = 0;
     this.cache = new Map(
       this.session.inputMetadata.flatMap((input) => {
@@ -77,6 +73,7 @@ export class DecoderSession {
    * @throws TunerError `runtimeFailed`
    */
   async append(ids: BigInt64Array): Promise<DecoderLogits> {
+    const { Tensor } = onnxruntime();
     const { batch } = this;
     const time = ids.length / batch;
     const total = this.position + time;

@@ -17,11 +17,16 @@ const smallBytes = 64 * 1024;
 export interface DataLayout {
   readonly pieces: readonly TensorPiece[];
   readonly bytes: number;
+  readonly stacked: StackedPlaces;
 }
+
+/** Offsets of stacked tensors in a data file, by the location that graphs write for them. */
+export type StackedPlaces = ReadonlyMap<string, number>;
 
 interface Source {
   readonly name: string;
   readonly pieces: readonly TensorPiece[];
+  readonly stacked: boolean;
 }
 
 /** What an external initializer of a graph refers to, by its location and offset there. */
@@ -51,13 +56,13 @@ export class DataSources {
           yield await stackedBytes(part);
         },
       }));
-      return { name: stack.entry.name, pieces };
+      return { name: stack.entry.name, pieces, stacked: true };
     }
     const entry = this.ranges.get(`${location}:${byteOffset}`);
     if (entry === undefined) {
       throw new TunerError('internal', `A graph refers to bytes of ${location} that the model does not have.`);
     }
-    return { name: entry.name, pieces: [storedPiece(entry, 0, byteLength)] };
+    return { name: entry.name, pieces: [storedPiece(entry, 0, byteLength)], stacked: false };
   }
 
   private collect(value: unknown): void {
@@ -79,7 +84,7 @@ function isEntry(value: object): value is TensorEntry {
 }
 
 /** The location that graphs write for a file: relative to the root of its file system. */
-function locationOf(file: string): string {
+export function locationOf(file: string): string {
   return file.replace(/^([A-Za-z]:)?[\\/]+/, '').replaceAll('\\', '/');
 }
 
@@ -93,6 +98,7 @@ export function layOutData(
   sources: DataSources,
 ): { readonly data: DataLayout; readonly names: ReadonlyMap<string, string> } {
   const offsets = new Map<string, number>();
+  const stacked = new Map<string, number>();
   const names = new Map<string, string>();
   const pieces: TensorPiece[] = [];
   let end = 0;
@@ -111,6 +117,9 @@ export function layOutData(
       offset = Math.ceil(end / step) * step;
       pieces.push(...padding(offset - end), ...source.pieces);
       offsets.set(key, offset);
+      if (source.stacked) {
+        stacked.set(location, offset);
+      }
       end = offset + byteLength;
     }
     const place = { location: dataFileName, offset: String(offset), length: String(byteLength) };
@@ -119,7 +128,7 @@ export function layOutData(
     }
     names.set(tensor.name, source.name);
   }
-  return { data: { pieces, bytes: end }, names };
+  return { data: { pieces, bytes: end, stacked }, names };
 }
 
 function padding(byteLength: number): TensorPiece[] {

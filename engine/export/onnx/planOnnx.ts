@@ -6,7 +6,7 @@ import { byteLengthOf, type TensorPiece } from '../../transform/tensorRewrite';
 import type { ArtefactFile } from '../artefactFiles';
 import { checkpointFiles } from '../checkpointFiles';
 import { streamWeights } from '../streamWeights';
-import { dataFileName, DataSources } from './externalData';
+import { dataFileName, DataSources, type StackedPlaces } from './externalData';
 import { finishModel } from './finishModel';
 import { genaiConfigName, genaiConfigText, modelFileName } from './genaiConfig';
 
@@ -16,6 +16,8 @@ export interface PlannedOnnx {
   /** Decoder layers whose experts are one operator, and those whose experts are branches. */
   readonly fusedLayers: readonly number[];
   readonly branchedLayers: readonly number[];
+  /** Where tensors lie in the data file that no file of the checkpoint has. */
+  readonly stacked: StackedPlaces;
 }
 
 /**
@@ -39,6 +41,7 @@ export function planOnnx(model: ModelSpec, resolved: ResolvedModel, activeExpert
     ],
     fusedLayers,
     branchedLayers: withForm('branches'),
+    stacked: finished.data.stacked,
   };
 }
 

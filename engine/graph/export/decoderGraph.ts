@@ -1,20 +1,16 @@
 import { TensorProto_DataType as DataType } from 'onnx-buf';
-import type { DecoderLayerSpec, ModelSpec, MoeBlockSpec, NormSpec } from '../../families/specification';
+import type { DecoderLayerSpec, ModelSpec, NormSpec } from '../../families/specification';
 import { feedForward } from '../feedForward';
 import { GraphBuilder, type Value } from '../graphBuilder';
 import { logits } from '../modelEndsGraph';
-import { moeBlock } from '../moeBlock';
 import { norm } from '../norm';
-import { besideRouted, sharedExpert } from '../sharedExpert';
+import { sharedExpert } from '../sharedExpert';
 import { cachedAttention } from './cachedAttention';
 import { cachedLatentAttention } from './cachedLatentAttention';
 import { cachedShortConvolution } from './cachedShortConvolution';
-import { canFuseExperts, fusedExperts } from './fusedExperts';
+import { exportedBlock, type ExportedExpertForm } from './exportedBlock';
 import { decoderNames, SequenceValues } from './sequenceValues';
 import type { StackedTensors } from './stackedTensors';
-
-/** How the routed experts of a block are computed. */
-export type ExpertForm = 'fused' | 'branches';
 
 export interface DecoderGraphOptions {
   /** Active experts, one number per MoE layer in order. */
@@ -27,7 +23,7 @@ export interface DecoderGraphOptions {
 export interface DecoderGraph {
   readonly model: Uint8Array;
   /** One per MoE layer in order. */
-  readonly expertForms: readonly ExpertForm[];
+  readonly expertForms: readonly ExportedExpertForm[];
 }
 
 /**
@@ -41,7 +37,7 @@ export function decoderGraph(model: ModelSpec, { activeExperts, stacks }: Decode
     graph.input(name, DataType.INT64, [null, null]);
   }
   const sequence = new SequenceValues(graph);
-  const expertForms: ExpertForm[] = [];
+  const expertForms: ExportedExpertForm[] = [];
   let x = embed(graph, model);
   for (const layer of model.layers) {
     const afterMixer = residual(graph, layer, x, layer.mixerNorm, hiddenSize, (input) =>
@@ -53,11 +49,8 @@ export function decoderGraph(model: ModelSpec, { activeExperts, stacks }: Decode
       }
       const { block } = layer.feedForward;
       const k = activeExperts[expertForms.length]!;
-      expertForms.push(canFuseExperts(block, k) ? 'fused' : 'branches');
-      const output =
-        expertForms.at(-1) === 'fused'
-          ? fusedBlock(graph, input, block, k, stacks)
-          : branchBlock(graph, input, block, k);
+      const { output, form } = exportedBlock(graph, input, block, k, { stacks, outer: graph });
+      expertForms.push(form);
       return block.beside === undefined
         ? output
         : graph.node('Add', [output, sharedExpert(graph, input, block.beside)]);
@@ -87,17 +80,6 @@ function mixTokens(graph: GraphBuilder, x: Value, { index, mixer }: DecoderLayer
     case 'short-convolution':
       return cachedShortConvolution(graph, x, index, mixer, sequence);
   }
-}
-
-function fusedBlock(graph: GraphBuilder, x: Value, block: MoeBlockSpec, k: number, stacks: StackedTensors): Value {
-  const sum = fusedExperts(graph, x, block, k, stacks);
-  const routed = block.routedScale === undefined ? sum : graph.node('Mul', [sum, graph.float(block.routedScale)]);
-  const beside = besideRouted(graph, x, block);
-  return beside === undefined ? routed : graph.node('Add', [routed, beside]);
-}
-
-function branchBlock(graph: GraphBuilder, x: Value, block: MoeBlockSpec, k: number): Value {
-  return moeBlock(graph, x, block, graph.integers([k]));
 }
 
 /** x + multiplier · branch(norm(x)), or x + multiplier · norm(branch(x)) for post-norm families. */

@@ -76,6 +76,13 @@ function routingForm(spec: RouterSpec, k: number, experts: number): RoutingForm 
   return positive ? { kind: 'gates' } : undefined;
 }
 
+/** Where an operator takes its stacked weights from. */
+export interface StackedWeights {
+  readonly stacks: StackedTensors;
+  /** The graph around all branches: weights are converted there, once. */
+  readonly outer: GraphBuilder;
+}
+
 interface StackedLinear {
   readonly weight: StackPart[];
   readonly bias: StackPart[];
@@ -131,7 +138,7 @@ export function fusedExperts(
   x: Value,
   block: MoeBlockSpec,
   k: number,
-  stacks: StackedTensors,
+  { stacks, outer }: StackedWeights,
 ): Value {
   const form = routingForm(block.router, k, block.experts.length)!;
   const routed = form.kind === 'operator' ? operatorRouting(graph, x, block) : gateRouting(graph, x, block, k);
@@ -145,7 +152,7 @@ export function fusedExperts(
     );
     const bias = linears.flatMap((each) => each.bias);
     return [
-      graph.weight(stacked),
+      outer.derived(`stacked ${stacked.name}`, () => outer.weight(stacked)),
       bias.length === 0
         ? ''
         : graph.weight(stacks.add(`layers.${block.layer}.moe.${name}.bias`, bias, [linears.length, rows])),

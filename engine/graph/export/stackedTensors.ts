@@ -29,19 +29,23 @@ const madeFolder = '/moe-tuner:stacked/';
 
 /** Tensors that a graph needs and no file has. Graphs refer to their entries like to stored tensors. */
 export class StackedTensors {
-  private readonly list: StackedTensor[] = [];
+  private readonly byName = new Map<string, StackedTensor>();
 
   get all(): readonly StackedTensor[] {
-    return this.list;
+    return [...this.byName.values()];
   }
 
-  /** @param shape of the whole; its bytes are those of all parts together */
+  /**
+   * The tensor of this name, made of these parts; asking again gives the same one.
+   * @param shape of the whole; its bytes are those of all parts together
+   */
   add(name: string, parts: readonly StackPart[], shape: readonly number[]): TensorEntry {
     const first = parts[0]!;
     const { dtype } = (first.kind === 'alternate' ? first.first : first.matrix).entry;
     const byteLength = shape.reduce((product, size) => product * size, dtypeBytes[dtype]);
     const entry = { name, dtype, shape, file: madeFolder + name, byteOffset: 0, byteLength };
-    this.list.push({ entry, parts });
-    return entry;
+    const stacked = this.byName.get(name) ?? { entry, parts };
+    this.byName.set(name, stacked);
+    return stacked.entry;
   }
 }

@@ -1,0 +1,84 @@
+import { blockNames } from '../graph/blockGraph';
+import { fillStandardNormal } from '../numeric/standardNormal';
+import { SeededRandom } from '../numeric/seededRandom';
+import { openPreparedSession, type PreparedSession } from '../runtime/preparedSession';
+import type { RuntimeOptions } from '../runtime/session';
+import { step, type JobContext } from './jobContext';
+import { median } from './spread';
+
+const stepDeadlineSeconds = 600;
+
+/** A block to time: its graph takes the active experts as an input. */
+export interface TimedBlock {
+  /** Decoder layer. */
+  readonly layer: number;
+  readonly hiddenSize: number;
+  readonly graph: Uint8Array;
+  /** Numbers of active experts from 1 to this one are timed. */
+  readonly most: number;
+}
+
+/**
+ * Median microseconds of MoE blocks in the form of an exported model, `[block][k - 1]`. All blocks are open at once and take turns, so
+ * that each finds the caches as it does inside a model.
+ * @param tokens tokens that go through a block at once
+ */
+export async function timeExportedBlocks(
+  blocks: readonly TimedBlock[],
+  tokens: number,
+  rounds: number,
+  runtime: RuntimeOptions,
+  job: JobContext,
+): Promise<number[][]> {
+  const sessions: PreparedSession[] = [];
+  try {
+    for (const { graph, layer } of blocks) {
+      sessions.push(
+        await step(job, `loading the block of layer ${layer}`, stepDeadlineSeconds, () =>
+          openPreparedSession(graph, runtime),
+        ),
+      );
+    }
+    const samples = blocks.map(({ most }) => Array.from({ length: most }, () => [] as number[]));
+    const deepest = Math.max(...blocks.map(({ most }) => most));
+    for (let round = -1; round < rounds; round += 1) {
+      job.progress((round + 1) / (rounds + 1), `Timing the layers, round ${round + 1} of ${rounds}`);
+      // k outside, blocks inside: the weights of a block have left the caches when its turn comes again.
+      for (let k = 1; k <= deepest; k += 1) {
+        for (const [at, block] of blocks.entries()) {
+          if (k <= block.most) {
+            const microseconds = await timeBlock(sessions[at]!, block, k, tokens, round, job);
+            if (round >= 0) {
+              samples[at]![k - 1]!.push(microseconds);
+            }
+          }
+        }
+      }
+    }
+    return samples.map((cells) => cells.map(median));
+  } finally {
+    await Promise.all(sessions.map((session) => session.dispose()));
+  }
+}
+
+async function timeBlock(
+  session: PreparedSession,
+  { layer, hiddenSize }: TimedBlock,
+  k: number,
+  tokens: number,
+  round: number,
+  job: JobContext,
+): Promise<number> {
+  // Other tokens in every round take other experts.
+  const data = new Float32Array(tokens * hiddenSize);
+  fillStandardNormal(data, new SeededRandom(1 + round + layer * 1000));
+  return step(job, `timing layer ${layer}`, stepDeadlineSeconds, async () => {
+    const feeds = {
+      [blockNames.x]: { type: 'float32', data, shape: [tokens, hiddenSize] },
+      [blockNames.activeExperts]: { type: 'int64', data: BigInt64Array.of(BigInt(k)), shape: [1] },
+    } as const;
+    const start = performance.now();
+    await session.run(feeds);
+    return (performance.now() - start) * 1000;
+  });
+}

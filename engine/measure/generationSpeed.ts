@@ -1,0 +1,167 @@
+import { SeededRandom } from '../numeric/seededRandom';
+import { DecoderSession, type DecoderLogits } from '../runtime/decoderSession';
+import type { RuntimeOptions } from '../runtime/session';
+import { step, type JobContext } from './jobContext';
+
+const loadDeadlineSeconds = 1800;
+const runDeadlineSeconds = 1800;
+
+/** What is generated to measure speed. */
+export interface GenerationLoad {
+  /** Sequences that are generated at once. */
+  readonly batch: number;
+  /** Tokens of each prompt. */
+  readonly context: number;
+  /** Tokens that are generated after each prompt. */
+  readonly tokens: number;
+  readonly vocabularySize: number;
+}
+
+/** Milliseconds of one round, per variant. */
+export interface GenerationRound {
+  readonly prefill: number;
+  readonly decode: number;
+}
+
+export interface GenerationSpeed {
+  readonly rounds: readonly GenerationRound[];
+  /** Largest resident memory of the process while this model was loaded and ran alone, in bytes. */
+  readonly peakBytes: number;
+}
+
+export interface GenerationRequest {
+  /** `model.onnx` of every variant. */
+  readonly files: readonly string[];
+  /** Bytes of their weights. */
+  readonly fileBytes: readonly number[];
+  readonly load: GenerationLoad;
+  readonly rounds: number;
+  readonly runtime: RuntimeOptions;
+  readonly job: JobContext;
+  /** Whether all variants may be in memory at once; otherwise each round loads them in turn. */
+  readonly together: boolean;
+}
+
+/**
+ * Greedy generation with the cache from random prompts, the variants by turns in every round, so that drift of the machine meets all
+ * of them. A first round warms up and is not counted.
+ */
+export async function measureGeneration(request: GenerationRequest): Promise<GenerationSpeed[]> {
+  const { files, fileBytes, rounds, job } = request;
+  const peaks = new Map<number, number>();
+  // Memory that a session frees may stay with the process: the smaller model comes first.
+  const bySize = [...files.keys()].sort((left, right) => fileBytes[left]! - fileBytes[right]!);
+  for (const at of bySize) {
+    peaks.set(at, await peakOf(files[at]!, request));
+  }
+  const sessions = new VariantSessions(request);
+  try {
+    const measured = files.map(() => [] as GenerationRound[]);
+    for (let round = 0; round <= rounds; round += 1) {
+      job.progress(round / (rounds + 1), `Generating, round ${round} of ${rounds}`);
+      // Every second round begins with the other end.
+      const order = [...files.keys()];
+      for (const at of round % 2 === 0 ? order : order.reverse()) {
+        const session = await sessions.get(at);
+        const times = await generate(session, request, round);
+        if (round > 0) {
+          measured[at]!.push(times);
+        }
+      }
+    }
+    return measured.map((each, at) => ({ rounds: each, peakBytes: peaks.get(at)! }));
+  } finally {
+    await sessions.dispose();
+  }
+}
+
+/** Open sessions of the variants: all, or only the one that runs. */
+class VariantSessions {
+  private readonly open = new Map<number, DecoderSession>();
+
+  constructor(private readonly request: GenerationRequest) {}
+
+  async get(variant: number): Promise<DecoderSession> {
+    const known = this.open.get(variant);
+    if (known !== undefined) {
+      return known;
+    }
+    if (!this.request.together) {
+      await this.dispose();
+    }
+    const session = await openDecoder(this.request.files[variant]!, this.request);
+    this.open.set(variant, session);
+    return session;
+  }
+
+  async dispose(): Promise<void> {
+    const sessions = [...this.open.values()];
+    this.open.clear();
+    for (const session of sessions) {
+      await session.dispose();
+    }
+  }
+}
+
+function openDecoder(file: string, { load, runtime, job }: GenerationRequest): Promise<DecoderSession> {
+  return step(job, 'loading the exported model', loadDeadlineSeconds, () =>
+    DecoderSession.open(file, load.batch, runtime),
+  );
+}
+
+async function peakOf(file: string, request: GenerationRequest): Promise<number> {
+  const session = await openDecoder(file, request);
+  try {
+    let peak = process.memoryUsage.rss();
+    await generate(session, request, 0, () => {
+      peak = Math.max(peak, process.memoryUsage.rss());
+    });
+    return peak;
+  } finally {
+    await session.dispose();
+  }
+}
+
+async function generate(
+  session: DecoderSession,
+  { load, job }: GenerationRequest,
+  seed: number,
+  afterStep: () => void = () => undefined,
+): Promise<GenerationRound> {
+  const { batch, context, tokens, vocabularySize } = load;
+  session.reset();
+  const random = new SeededRandom(seed);
+  const prompt = BigInt64Array.from({ length: batch * context }, () =>
+    BigInt(Math.min(vocabularySize - 1, Math.floor(random.uniform() * vocabularySize))),
+  );
+  const first = await step(job, 'prefill', runDeadlineSeconds, async () => {
+    const start = performance.now();
+    const next = bestTokens(await session.append(prompt), batch);
+    return { next, milliseconds: performance.now() - start };
+  });
+  afterStep();
+  const decode = await step(job, 'decode', runDeadlineSeconds, async () => {
+    const start = performance.now();
+    let ids = first.next;
+    for (let token = 0; token < tokens; token += 1) {
+      ids = bestTokens(await session.append(ids), batch);
+    }
+    return performance.now() - start;
+  });
+  afterStep();
+  return { prefill: first.milliseconds, decode };
+}
+
+/** The most likely next token of every sequence. */
+export function bestTokens({ values, time, vocabulary }: DecoderLogits, batch: number): BigInt64Array {
+  return BigInt64Array.from({ length: batch }, (_, row) => {
+    const start = ((row + 1) * time - 1) * vocabulary;
+    let best = 0;
+    for (let id = 1; id < vocabulary; id += 1) {
+      if (values[start + id]! > values[start + best]!) {
+        best = id;
+      }
+    }
+    return BigInt(best);
+  });
+}
