@@ -94,7 +94,6 @@ describe('apply', () => {
       /--target: llama\.cpp cannot load different numbers .*--override-kv takes no list.*huggingface, vllm/,
     ],
     ['sglang', /--target: SGLang cannot load different numbers/],
-    ['onnx', /--target: ONNX cannot load .*comes with the ONNX export/],
     ['tensorrt', /Allowed choices are huggingface, vllm, sglang, llama\.cpp, onnx/],
   ])('--target %s ends with 2, its reason and nothing written', async (target, message) => {
     const out = path.join(root, 'tuned');
