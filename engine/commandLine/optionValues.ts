@@ -16,6 +16,15 @@ export function positiveNumber(text: string): number {
   return checked(text, (value) => Number.isFinite(value) && value > 0, 'a number above 0');
 }
 
+export function nonNegativeNumber(text: string): number {
+  return checked(text, (value) => Number.isFinite(value) && value >= 0, 'a number of at least 0');
+}
+
+/** A part of a whole, which is never reached: at least 0, below 1. */
+export function share(text: string): number {
+  return checked(text, (value) => value >= 0 && value < 1, 'a number of at least 0 and below 1');
+}
+
 /** One number for all MoE layers, or one per layer separated by commas. */
 export function activeExpertsList(text: string): number | number[] {
   const values = text.split(',').map((part) => positiveInteger(part.trim()));

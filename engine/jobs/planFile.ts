@@ -93,6 +93,12 @@ export async function assertPlanAccepts(file: string, target: PlanIdentity): Pro
   }
 }
 
+/** The plan in a file; undefined where there is no such file yet. @throws TunerError `malformedPlan` */
+export async function planInFile(file: string): Promise<Plan | undefined> {
+  const place = await existingFile(file);
+  return place === undefined ? undefined : readPlan(place);
+}
+
 /** Changes to a plan: keys that are given are set, keys given as undefined are deleted, all others stay. */
 export type PlanChanges = { readonly [Key in keyof Plan]?: Plan[Key] | undefined };
 

@@ -3,6 +3,9 @@ import * as z from 'zod';
 /** Every method by which experts can be merged. */
 export const mergeMethodNames = ['m-smoe', 'hc-smoe', 'ream', 'mergemoe'] as const;
 
+/** Tokens on which experts are compared and fitted, by default. */
+export const defaultMergeSample = 2048;
+
 /** How channels of experts are matched before they are averaged. */
 export const mergeAlignmentNames = ['none', 'weights', 'activations'] as const;
 
@@ -55,6 +58,8 @@ export const mergeParamsSchema = z.object({
   length: z.number().int().min(2).optional(),
   windows: z.number().int().positive().optional(),
   perDocument: z.boolean().default(false),
+  /** Tokens whose block inputs are kept, when this run calibrates. */
+  sample: z.number().int().min(1).default(defaultMergeSample),
   seed: z.number().int().default(0),
   /** Plan file to create or update. */
   out: z.string().optional(),

@@ -1,4 +1,3 @@
-import type { LayerStatistics } from '../statistics';
 import { cosinesOf } from './hierarchicalClustering';
 import { byScore, type MergeMethod } from './method';
 
@@ -33,28 +32,29 @@ export const mSmoe: MergeMethod = {
 };
 
 /**
- * How many dominant experts every layer has when they are chosen over all layers together, as M-SMoE does: by the share of an expert
- * in the most used expert of its layer, so that every layer keeps at least one.
+ * How many dominant experts every layer has when they are chosen over all layers together, as M-SMoE does: by the use of an expert
+ * relative to the most used expert of its layer, so that every layer keeps at least one.
+ * @param counts how often the experts of every layer were chosen
  * @param total dominant experts of all layers
  * @param least fewest per layer
  * @param most most per layer
  */
 export function dominantCounts(
-  layers: readonly LayerStatistics[],
+  counts: readonly (readonly number[])[],
   total: number,
   least: readonly number[],
   most: readonly number[],
 ): number[] {
-  const counts = [...least];
-  const candidates = layers.flatMap(({ total: sums }, layer) => {
-    const largest = sums.counts.reduce((a, b) => Math.max(a, b), 0);
-    const shares = Array.from(sums.counts, (count) => (largest > 0 ? count / largest : 0)).sort((a, b) => b - a);
-    return shares.slice(least[layer], most[layer]).map((share) => ({ layer, share }));
+  const chosen = [...least];
+  const candidates = counts.flatMap((own, layer) => {
+    const largest = Math.max(...own);
+    const relative = own.map((count) => (largest > 0 ? count / largest : 0)).sort((a, b) => b - a);
+    return relative.slice(least[layer], most[layer]).map((share) => ({ layer, share }));
   });
   candidates.sort((left, right) => right.share - left.share || left.layer - right.layer);
   const free = total - least.reduce((sum, count) => sum + count, 0);
   for (const { layer } of candidates.slice(0, Math.max(0, free))) {
-    counts[layer]! += 1;
+    chosen[layer]! += 1;
   }
-  return counts;
+  return chosen;
 }

@@ -1,0 +1,53 @@
+import type { MoeBlockSpec } from '../families/specification';
+import type { PrunableLayer } from '../methods/prune/keptCounts';
+import type { CalibrationStatistics } from '../methods/statistics';
+import type { MergeParams, ResolvedMergeOptions } from '../protocol/merging';
+
+/** What a person should know about a choice of groups, one sentence each. */
+export function mergeNotes(
+  { ratio, ragged }: MergeParams,
+  options: ResolvedMergeOptions,
+  layers: readonly PrunableLayer[],
+  counts: readonly number[],
+  blocks: readonly MoeBlockSpec[],
+  statistics: CalibrationStatistics,
+): string[] {
+  const notes: string[] = [];
+  const rounded = layers.findIndex(({ experts, groups }, at) => {
+    return groups !== undefined && !ragged && counts[at] !== experts - Math.round(ratio * experts);
+  });
+  if (rounded !== -1) {
+    const { experts } = layers[rounded]!;
+    notes.push(
+      `${counts[rounded]} of ${experts} experts are left instead of ${experts - Math.round(ratio * experts)}: the router needs groups of equal size.`,
+    );
+  }
+  const pinned = layers.flatMap(({ index, pinned: own }) => [...own].map((expert) => `${index}/${expert}`));
+  if (pinned.length > 0) {
+    notes.push(`Merged with nothing for their extreme activations (layer/expert): ${pinned.join(', ')}.`);
+  }
+  const unseen = statistics.layers.reduce(
+    (sum, { total }) => sum + total.counts.filter((count) => count === 0).length,
+    0,
+  );
+  if (unseen > 0) {
+    notes.push(`${unseen} experts were chosen by no token of the text: they add nothing to their group.`);
+  }
+  if (options.router === 'all') {
+    notes.push('All router rows stay: runtimes that store every expert save nothing.');
+  }
+  if (options.rank !== undefined) {
+    notes.push(
+      'Low-rank matrices are written out dense: the plan shows their quality, no runtime here stores them smaller.',
+    );
+  }
+  const codes = blocks.some(({ experts }) => specStorage(experts[0]) !== 'plain');
+  if (codes) {
+    notes.push('Merged experts are computed in bfloat16; the others keep their codes.');
+  }
+  return notes;
+}
+
+function specStorage(network: MoeBlockSpec['experts'][number] | undefined): string | undefined {
+  return network?.down.weight.storage;
+}
