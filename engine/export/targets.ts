@@ -181,6 +181,13 @@ export const exportTargets: Readonly<Record<TargetName, ExportTarget>> = {
     families: withoutDecoder,
     others: { kind: 'graph' },
   },
+  'compressed-tensors': {
+    title: 'compressed-tensors for vLLM',
+    experts: oneCount('vLLM'),
+    uniform: 'checkpoint',
+    families: { hunyuan_v1_moe: list, ...fixedFamilies },
+    others: uniform('a packed checkpoint carries no code that would set one number per layer'),
+  },
 };
 
 /** What a target can load of a family. */

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 
 /** What a plan can be written for, as `--target` spells it. */
-export const targetNames = ['huggingface', 'vllm', 'sglang', 'llama.cpp', 'onnx'] as const;
+export const targetNames = ['huggingface', 'vllm', 'sglang', 'llama.cpp', 'onnx', 'compressed-tensors'] as const;
 
 /** How the active experts of a plan reach a runtime. */
 export const deliveries = ['scalar', 'list', 'loader', 'graph'] as const;

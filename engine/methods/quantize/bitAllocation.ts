@@ -117,7 +117,7 @@ function collect(
   choices: readonly number[],
   granularity: BitGranularity,
 ): AllocatedBits {
-  const bits = layers.map((experts) => experts.map(() => ({ gateUp: codeBits[0], down: codeBits[0] })));
+  const bits = layers.map((experts) => experts.map((): UnitBits => ({ gateUp: codeBits[0], down: codeBits[0] })));
   let predicted = 0;
   groups.forEach(({ members, choice }, at) => {
     const chosen = choices[at]!;

@@ -1,0 +1,55 @@
+import { openCheckpoint } from '../checkpoint/openCheckpoint';
+import { readTensorBytes } from '../checkpoint/readTensor';
+import type { JobContext } from '../measure/jobContext';
+import { cancelledError, TunerError } from '../protocol/errors';
+import { byteLengthOf, type RewrittenTensor } from '../transform/tensorRewrite';
+
+/**
+ * Opens a written folder with packed experts and compares every computed tensor, byte for byte, with what it should hold.
+ * @throws TunerError `writeFailed` naming the first tensor that is missing or different; `cancelled`
+ */
+export async function verifyPacked(
+  folder: string,
+  tensors: readonly RewrittenTensor[],
+  job: JobContext,
+): Promise<void> {
+  const { tensors: written } = await openCheckpoint(folder);
+  if (written.size !== tensors.length) {
+    throw refused(folder, '', `it has ${written.size} tensors instead of ${tensors.length}`);
+  }
+  for (const [at, { name, dtype, shape, pieces }] of tensors.entries()) {
+    const entry = written.get(name);
+    if (entry?.dtype !== dtype || entry.shape.join() !== shape.join() || entry.byteLength !== byteLengthOf(pieces)) {
+      throw refused(folder, name, 'a tensor is missing or has another shape');
+    }
+    if (pieces.every(({ kind }) => kind === 'stored')) {
+      continue;
+    }
+    job.progress(at / tensors.length, 'Reading back');
+    if (job.signal.aborted) {
+      throw cancelledError();
+    }
+    const bytes = await readTensorBytes(entry);
+    let position = 0;
+    for (const piece of pieces) {
+      if (piece.kind === 'stored') {
+        position += piece.byteLength;
+        continue;
+      }
+      for await (const chunk of piece.produce()) {
+        if (Buffer.compare(bytes.subarray(position, position + chunk.byteLength), chunk) !== 0) {
+          throw refused(folder, name, 'a tensor holds other bytes than it should');
+        }
+        position += chunk.byteLength;
+      }
+    }
+  }
+}
+
+function refused(folder: string, name: string, problem: string): TunerError {
+  return new TunerError('writeFailed', `The written checkpoint was not accepted: ${problem}.`, {
+    file: folder,
+    place: name,
+    wayOut: 'Check the disk, and write it again.',
+  });
+}
