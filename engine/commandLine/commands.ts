@@ -33,6 +33,7 @@ import {
   positiveNumber,
 } from './optionValues';
 import { renderApply, renderBudget, renderDoctor, renderEvaluation, renderProfile, renderSummary } from './render';
+import { pruneCommand } from './pruneCommand';
 import { runCommand, type CommonOptions } from './session';
 import { significant } from './table';
 
@@ -52,7 +53,7 @@ interface ForwardOptions extends CommonOptions {
 }
 
 /** Commands with a file of their own, in the order of the help. */
-const commandModules: readonly CommandModule[] = [calibrateCommand, benchCommand];
+const commandModules: readonly CommandModule[] = [calibrateCommand, pruneCommand, benchCommand];
 
 /** The command line of the engine: one entry per use case, exactly as the contract spells them. */
 export function createProgram(programDirectory: string): Command {

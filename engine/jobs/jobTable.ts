@@ -10,6 +10,7 @@ import { evaluate } from './evaluate';
 import { history } from './history';
 import { inspect } from './inspect';
 import { profile } from './profile';
+import { prune } from './prune';
 import type { EngineServices } from './services';
 import { solveBudgets } from './solveBudgets';
 
@@ -36,6 +37,7 @@ export const jobTable: { readonly [Name in JobName]: JobRecord<Name> } = {
   calibrate: { exclusive: true, run: calibrate },
   evaluate: { exclusive: true, run: evaluate },
   bench: { exclusive: true, run: bench },
+  prune: { exclusive: true, run: prune },
   apply: { exclusive: true, run: (params, _, job) => apply(params, job) },
   exportTargets: { exclusive: false, run: (params) => listTargets(params) },
   history: { exclusive: false, run: ({ checkpoint }, services) => history(checkpoint, services) },

@@ -6,6 +6,7 @@ import { calibrateParamsSchema, calibrateResultSchema } from './calibration';
 import { checkpointSummarySchema } from './checkpointSummary';
 import { doctorResultSchema } from './doctor';
 import { evaluateParamsSchema, evaluateResultSchema } from './evaluation';
+import { pruneParamsSchema, pruneResultSchema } from './pruning';
 import { profileParamsSchema, profileResultSchema } from './sensitivity';
 import { engineSettingsSchema } from './settings';
 import { solveBudgetsParamsSchema, solveBudgetsResultSchema } from './solveBudgets';
@@ -85,6 +86,13 @@ export const benchRequest = {
   result: benchResultSchema,
 } satisfies RequestType<z.ZodType, z.ZodType>;
 
+/** Chooses which experts stay, and writes a plan. */
+export const pruneRequest = {
+  method: 'prune',
+  params: pruneParamsSchema,
+  result: pruneResultSchema,
+} satisfies RequestType<z.ZodType, z.ZodType>;
+
 /** Writes what a plan decides for one runtime. */
 export const applyRequest = {
   method: 'apply',
@@ -133,6 +141,7 @@ export const engineRequests = {
   calibrate: calibrateRequest,
   evaluate: evaluateRequest,
   bench: benchRequest,
+  prune: pruneRequest,
   apply: applyRequest,
   exportTargets: exportTargetsRequest,
   history: historyRequest,
