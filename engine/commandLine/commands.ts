@@ -24,6 +24,7 @@ import { engineVersion } from '../version';
 import { calibrateCommand } from './calibrateCommand';
 import { benchCommand } from './benchCommand';
 import type { CommandModule, MakeCommand } from './commandModule';
+import { mergeCommand } from './mergeCommand';
 import {
   activeExpertsList,
   layerList,
@@ -53,7 +54,7 @@ interface ForwardOptions extends CommonOptions {
 }
 
 /** Commands with a file of their own, in the order of the help. */
-const commandModules: readonly CommandModule[] = [calibrateCommand, pruneCommand, benchCommand];
+const commandModules: readonly CommandModule[] = [calibrateCommand, pruneCommand, mergeCommand, benchCommand];
 
 /** The command line of the engine: one entry per use case, exactly as the contract spells them. */
 export function createProgram(programDirectory: string): Command {

@@ -9,6 +9,7 @@ import { doctor } from './doctor';
 import { evaluate } from './evaluate';
 import { history } from './history';
 import { inspect } from './inspect';
+import { merge } from './merge';
 import { profile } from './profile';
 import { prune } from './prune';
 import type { EngineServices } from './services';
@@ -35,6 +36,7 @@ export const jobTable: { readonly [Name in JobName]: JobRecord<Name> } = {
   budget: { exclusive: true, run: budget },
   solveBudgets: { exclusive: false, run: (params) => solveBudgets(params) },
   calibrate: { exclusive: true, run: calibrate },
+  merge: { exclusive: true, run: merge },
   evaluate: { exclusive: true, run: evaluate },
   bench: { exclusive: true, run: bench },
   prune: { exclusive: true, run: prune },

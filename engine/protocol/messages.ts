@@ -6,6 +6,7 @@ import { calibrateParamsSchema, calibrateResultSchema } from './calibration';
 import { checkpointSummarySchema } from './checkpointSummary';
 import { doctorResultSchema } from './doctor';
 import { evaluateParamsSchema, evaluateResultSchema } from './evaluation';
+import { mergeParamsSchema, mergeResultSchema } from './merging';
 import { pruneParamsSchema, pruneResultSchema } from './pruning';
 import { profileParamsSchema, profileResultSchema } from './sensitivity';
 import { engineSettingsSchema } from './settings';
@@ -64,6 +65,13 @@ export const calibrateRequest = {
   method: 'calibrate',
   params: calibrateParamsSchema,
   result: calibrateResultSchema,
+} satisfies RequestType<z.ZodType, z.ZodType>;
+
+/** Chooses which experts become one, and writes a plan. */
+export const mergeRequest = {
+  method: 'merge',
+  params: mergeParamsSchema,
+  result: mergeResultSchema,
 } satisfies RequestType<z.ZodType, z.ZodType>;
 
 export const evaluateRequest = {
@@ -139,6 +147,7 @@ export const engineRequests = {
   budget: budgetRequest,
   solveBudgets: solveBudgetsRequest,
   calibrate: calibrateRequest,
+  merge: mergeRequest,
   evaluate: evaluateRequest,
   bench: benchRequest,
   prune: pruneRequest,
