@@ -67,6 +67,17 @@ export const planMeasurementsSchema = z.object({
   reason: z.string().optional(),
   layers: z.array(editedLayerSchema),
   tables: z.array(lossTableSchema),
+  /** How often text chose each expert, parallel to `layers`; absent where no text was run that fits them. */
+  expertUse: z
+    .object({
+      tokens: z.number().int(),
+      /** Tokens that chose each expert, by layer and expert. */
+      counts: z.array(z.array(z.number().int())),
+      /** Experts that saw too few tokens to be judged, by layer. */
+      weak: z.array(z.array(z.number().int())),
+      stale: z.boolean(),
+    })
+    .optional(),
   /** The allocation that the run which wrote the plan chose, where it is known. */
   solved: z.array(z.number().int()).optional(),
   /** Evaluations of this plan file, oldest first. */

@@ -51,14 +51,16 @@ function budgetChanges(
 }
 
 function keptChanges({ changes }: Extract<EditMessage, { kind: 'setKept' }>, plan: Plan): Change[] {
-  return changes.map(({ position, keep }): Change => {
+  const kept = changes.map(({ position, keep }): Change => {
     assertPosition(position, plan.prune?.keep.length ?? 0);
     return [['prune', 'keep', position], keep];
   });
+  // What was measured was measured with other experts.
+  return [...kept, [['prune', 'measuredKl'], undefined], [['prune', 'chosen'], undefined]];
 }
 
 function bitsChanges({ changes }: Extract<EditMessage, { kind: 'setBits' }>, plan: Plan): Change[] {
-  return changes.map(({ position, projection, bits }): Change => {
+  const rounded = changes.map(({ position, projection, bits }): Change => {
     const layer = plan.quantize?.layers[position];
     assertPosition(position, plan.quantize?.layers.length ?? 0);
     if (projection === undefined) {
@@ -71,6 +73,7 @@ function bitsChanges({ changes }: Extract<EditMessage, { kind: 'setBits' }>, pla
           { gate: layer ?? bits, up: layer ?? bits, down: layer ?? bits, [projection]: bits },
         ];
   });
+  return [...rounded, [['quantize', 'effectiveBits'], undefined]];
 }
 
 /**

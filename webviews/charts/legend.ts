@@ -14,7 +14,9 @@ export type MarkShape =
   | 'dot'
   | 'cross'
   | 'selected'
-  | 'hatched';
+  | 'hatched'
+  | 'crossed'
+  | 'struck';
 
 export interface LegendEntry {
   readonly shape: MarkShape;

@@ -15,8 +15,10 @@ import { text } from '../strings';
 import { element } from '../ui-kit/elements';
 import { createNotice } from '../ui-kit/notice';
 import { createProgressRing } from '../ui-kit/toolkit';
+import { BitsSection } from './bitsSection';
 import { BudgetSection } from './budgetSection';
 import { createEvaluateSection } from './evaluateSection';
+import { ExpertSection } from './expertSection';
 import { createExplanationPanel } from './explanationPanel';
 import { layersOf } from './layerState';
 import type { PlanView } from './layerState';
@@ -77,7 +79,12 @@ export function startPlanEditor(container: HTMLElement, host: WebviewHost<PlanEd
   ]);
   const unreadable = createNotice('error');
   const notices = createNotices(context);
-  const sections: readonly EditorPart[] = [new BudgetSection(context), createEvaluateSection(context)];
+  const sections: readonly EditorPart[] = [
+    new BudgetSection(context),
+    new ExpertSection(context),
+    new BitsSection(context),
+    createEvaluateSection(context),
+  ];
   const body = element(
     'div',
     { className: 'plan-sections' },
