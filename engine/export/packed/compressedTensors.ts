@@ -37,6 +37,7 @@ export function compressExperts(
   tensors: readonly RewrittenTensor[],
   packed: PackedExperts,
 ): CompressedTensors {
+  assertNotPacked(resolved);
   const names = expertNames(resolved, tensors);
   const replaced = new Map<string, readonly RewrittenTensor[]>();
   const byName = new Map(tensors.map((tensor) => [tensor.name, tensor]));
@@ -64,6 +65,21 @@ export function compressExperts(
   };
 }
 
+/** @throws TunerError `unsupportedFeature` where the checkpoint is quantized already: its config can name one format only */
+function assertNotPacked({ recognised: { checkpoint } }: ResolvedModel): void {
+  if (checkpoint.config['quantization_config'] !== undefined) {
+    throw new TunerError(
+      'unsupportedFeature',
+      'The checkpoint is quantized already, and its config can name one format only.',
+      {
+        file: checkpoint.configFile,
+        place: 'quantization_config',
+        wayOut: 'Start from the checkpoint in full precision, or choose the target onnx.',
+      },
+    );
+  }
+}
+
 /** @throws TunerError `unsupportedFeature` where the experts of a layer differ */
 function layerBits(experts: readonly ExpertBits[], layer: number): number {
   const all = new Set(experts.flatMap(({ gate, up, down }) => [gate, up, down]));
@@ -88,7 +104,7 @@ function expertNames(
     const stem = root.root + names.layer.replace('{layer}', String(layer));
     for (const layout of record.experts) {
       const template = templateOf(layout, projection);
-      const name = template === undefined ? undefined : stem + template.replace('{expert}', String(expert));
+      const name = template === undefined ? undefined : `${stem}${template.replace('{expert}', String(expert))}.weight`;
       if (name !== undefined && written.has(name)) {
         return name;
       }
@@ -110,7 +126,10 @@ function templateOf(layout: FamilyRecord['experts'][number], projection: Project
       return layout[projection];
     case 'separate-ungated':
       return projection === 'gate' ? undefined : layout[projection];
-    default:
+    case 'fused':
+    case 'fused-mxfp4':
+    case 'stacked':
+    case 'row-blocks':
       return undefined;
   }
 }
