@@ -167,6 +167,26 @@ export const english = {
   comparePick: 'Choose at least two runs.',
   compareNote: 'The best value of a row is marked; runs on other texts leave gaps.',
   utilisationTitle: 'Expert utilisation',
+  utilisationHint: 'Arrow keys move through the cells.',
+  utilisationView: 'Show',
+  utilisationAll: 'All layers: how often experts are chosen',
+  utilisationLayer: 'Layer {layer}: which experts are chosen together',
+  utilisationNote: '{tokens} tokens, {seconds}, {provider}',
+  expertAxis: 'Expert',
+  togetherAxis: 'Chosen together with',
+  loadGrid: 'Tokens of each expert relative to an even share',
+  loadCell: 'Layer {layer}, expert {expert}: {tokens} tokens, {load} times an even share',
+  loadCellRare: 'Layer {layer}, expert {expert}: {tokens} tokens, {load} times an even share (too few to judge it)',
+  loadSentence:
+    'Heat map of {rows} layers by experts: load from {minimum} to {maximum} times an even share; largest for expert {expert} of layer {layer}.',
+  pairGrid: 'Share of the tokens of one expert that also chose another',
+  pairCell: 'Expert {expert}: {share} of its tokens also chose expert {other}',
+  pairCellUnknown: 'Experts {expert} and {other}: never together, or not among the most frequent pairs',
+  pairSentence:
+    'Heat map of pairs of experts of layer {layer}: shares from {minimum} to {maximum}; largest for expert {expert} with {other}.',
+  coverageFull: 'Every expert saw enough tokens.',
+  coverageRare:
+    '{rare} of {experts} experts saw fewer than 0.5 % of the tokens of their layer: calibrate on more text.',
   utilisationEmpty: 'Not calibrated yet. Calibrate records on text which experts the router really chooses.',
   staleBadge: 'outdated',
   windowedTable:

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { budgetResultSchema } from './budget';
+import { calibrateResultSchema } from './calibration';
 import { checkpointSummarySchema } from './checkpointSummary';
 import { evaluateResultSchema } from './evaluation';
 import { exportedSectionSchema } from './exportedSection';
@@ -12,6 +13,10 @@ export const engineStates = ['stopped', 'starting', 'idle', 'busy', 'failed'] as
 export const dashboardActions = [
   'profile',
   'findBudgets',
+  'calibrate',
+  'prune',
+  'merge',
+  'quantize',
   'evaluate',
   'cancel',
   'openConfig',
@@ -43,6 +48,8 @@ export const dashboardSnapshotSchema = z.object({
   summary: checkpointSummarySchema.optional(),
   profile: profileResultSchema.optional(),
   budget: budgetResultSchema.optional(),
+  /** The newest pass of text through the model. */
+  calibration: calibrateResultSchema.optional(),
   /** Budget runs on this checkpoint that measured their choice, newest last, one per total. */
   measuredBudgets: z.array(measuredBudgetSchema).optional(),
   evaluations: z.array(evaluateResultSchema),

@@ -47,7 +47,7 @@ async function pick(
     kinds: ['text'],
     known: last ?? [],
     isPicked: (file) => (last === undefined ? isNamedCalibration(file) : last.includes(file)),
-    title: localize('Calibration text to measure budgets on'),
+    title: localize('Calibration text to measure on'),
     placeHolder,
     // Budgets that were chosen on a text look better on that text than they are.
     remark: (file) => (evaluated.includes(file) ? localize('last evaluation used it') : undefined),
@@ -86,6 +86,32 @@ export async function askForCalibration(
   if (text.length === 0 && !optional) {
     throw new TunerError('usage', localize('"{objective}" measures the whole model and needs text.', { objective }), {
       wayOut: localize('Choose at least one text, or an objective that needs none, such as "relative-squared".'),
+    });
+  }
+  await remember(services, checkpoint.folder, text);
+  return text;
+}
+
+/**
+ * The text that a method reads: undefined where the person gave up, none where the person chose none and may.
+ *
+ * @throws TunerError `usage` when the method needs text and none was chosen
+ */
+export async function askForText(
+  services: Services,
+  checkpoint: ReadyCheckpoint,
+  { optional }: { readonly optional: boolean },
+): Promise<string[] | undefined> {
+  const placeHolder = optional
+    ? localize('.txt and .jsonl files. Choose none to go on without text')
+    : localize('.txt and .jsonl files; the model reads them as it is used');
+  const text = await pick(services, checkpoint, placeHolder);
+  if (text === undefined) {
+    return undefined;
+  }
+  if (text.length === 0 && !optional) {
+    throw new TunerError('usage', localize('This measures the model on text and needs some.'), {
+      wayOut: localize('Choose at least one text, or a method that needs none.'),
     });
   }
   await remember(services, checkpoint.folder, text);

@@ -1,5 +1,6 @@
 import { Emitter, type Event } from 'vscode-jsonrpc/node';
 import type { BudgetResult } from '../../engine/protocol/budget';
+import type { CalibrateResult } from '../../engine/protocol/calibration';
 import type { CheckpointSummary } from '../../engine/protocol/checkpointSummary';
 import { measuredBudgetSchema, type MeasuredBudget } from '../../engine/protocol/dashboard';
 import { toTunerError, type TunerError } from '../../engine/protocol/errors';
@@ -22,6 +23,8 @@ export interface CheckpointEntry {
   readonly budget?: BudgetResult;
   /** Budget runs that measured their choice, oldest first, the newest of every total. */
   readonly measuredBudgets?: readonly MeasuredBudget[];
+  /** The newest pass of text through the model. */
+  readonly calibration?: CalibrateResult;
   /** Oldest first. */
   readonly evaluations: readonly EvaluateResult[];
 }
@@ -125,6 +128,10 @@ export class CheckpointStore {
     this.update(folder, { budget, measuredBudgets: measuredRuns([...known, budget]) });
   }
 
+  addCalibration(folder: string, calibration: CalibrateResult): void {
+    this.update(folder, { calibration });
+  }
+
   addEvaluation(folder: string, evaluation: EvaluateResult): void {
     const evaluations = [...(this.entries.get(folder)?.evaluations ?? []), evaluation];
     this.update(folder, { evaluations: evaluations.slice(-keptEvaluations) });
@@ -151,12 +158,14 @@ export class CheckpointStore {
       const profile = history.profiles.at(-1);
       const budget = history.budgets.at(-1);
       const measuredBudgets = measuredRuns(history.budgets);
+      const calibration = history.calibrations.at(-1);
       // Results of an earlier state of the files stay visible, marked as stale, until there are new ones.
       return this.update(folder, {
         state: 'ready',
         summary,
         ...(profile === undefined ? {} : { profile }),
         ...(budget === undefined ? {} : { budget }),
+        ...(calibration === undefined ? {} : { calibration }),
         ...(measuredBudgets.length === 0 ? {} : { measuredBudgets }),
         ...(history.evaluations.length === 0 ? {} : { evaluations: history.evaluations.slice(-keptEvaluations) }),
       });

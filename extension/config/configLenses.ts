@@ -51,13 +51,18 @@ function activeLenses(
   return lenses;
 }
 
-function summaryLenses(facts: ConfigFacts, entry: CheckpointEntry | undefined): LensModel[] {
+function summaryLenses(
+  facts: ConfigFacts,
+  entry: CheckpointEntry | undefined,
+  { trusted, onDisk }: LensSituation,
+): LensModel[] {
   const summary = entry?.summary;
   if (summary === undefined) {
     return [];
   }
   const lenses: LensModel[] = [];
   const command = 'moeTuner.openDashboard';
+  const acts = trusted && onDisk && summary.block.supported;
   if (facts.experts !== undefined) {
     const layers = summary.layers.filter((layer) => layer.moe).length;
     const title = localize('{layers} MoE layers · {active} of {all} parameters active', {
@@ -66,6 +71,10 @@ function summaryLenses(facts: ConfigFacts, entry: CheckpointEntry | undefined): 
       all: formatCount(summary.parameters),
     });
     lenses.push({ anchor: facts.experts, title, command });
+    if (acts) {
+      lenses.push({ anchor: facts.experts, title: localize('Prune…'), command: 'moeTuner.prune' });
+      lenses.push({ anchor: facts.experts, title: localize('Merge…'), command: 'moeTuner.merge' });
+    }
   }
   if (facts.dtype !== undefined) {
     const title = localize('{all} stored, {experts} of it experts', {
@@ -73,6 +82,9 @@ function summaryLenses(facts: ConfigFacts, entry: CheckpointEntry | undefined): 
       experts: formatBytes(summary.expertBytes),
     });
     lenses.push({ anchor: facts.dtype, title, command });
+    if (acts) {
+      lenses.push({ anchor: facts.dtype, title: localize('Quantize…'), command: 'moeTuner.quantize' });
+    }
   }
   return lenses;
 }
@@ -88,5 +100,5 @@ export function configLenses(
   }
   const active = facts.activeExperts;
   const lenses = active === undefined ? [] : activeLenses(active, facts, entry, situation);
-  return [...lenses, ...summaryLenses(facts, entry)];
+  return [...lenses, ...summaryLenses(facts, entry, situation)];
 }

@@ -43,6 +43,7 @@ export function buildSnapshot(sources: SnapshotSources): DashboardSnapshot {
     ...(selected?.summary === undefined ? {} : { summary: selected.summary }),
     ...(selected?.profile === undefined ? {} : { profile: selected.profile }),
     ...(selected?.budget === undefined ? {} : { budget: selected.budget }),
+    ...(selected?.calibration === undefined ? {} : { calibration: selected.calibration }),
     ...(selected?.measuredBudgets === undefined
       ? {}
       : { measuredBudgets: selected.measuredBudgets.filter((run) => !isResultStale(run, selected.summary)) }),

@@ -4,7 +4,7 @@ import { findingCodes } from '../../extension/common/findings';
 import type { CheckpointEntry } from '../../extension/config/checkpointStore';
 import { findConfigEntry, looksLikeMixtureOfExperts, readConfigFacts } from '../../extension/config/configFacts';
 import { configFindings } from '../../extension/config/configFindings';
-import { configLenses } from '../../extension/config/configLenses';
+import { configLenses, type LensSituation } from '../../extension/config/configLenses';
 import { inlineResults } from '../../extension/config/inlineResults';
 import { budgetOf, evaluationOf, profileOf, summaryOf } from '../support/checkpointResults';
 
@@ -104,6 +104,22 @@ describe('lenses', () => {
     const shown = titles(entryOf({ summary: summaryOf() }));
     expect(shown).toContain('2 MoE layers · 1.2 M of 5 M parameters active');
     expect(shown).toContain('10 MB stored, 8 MB of it experts');
+  });
+
+  it('offer pruning and merging at the experts, quantizing at the dtype, where something can be done', () => {
+    const at = (situation: LensSituation, summary = summaryOf()) =>
+      configLenses(facts, entryOf({ summary }), situation)
+        .filter(({ command }) => command !== undefined && /prune|merge|quantize/.test(command))
+        .map(({ anchor, title }) => [anchor.path, title]);
+    const noBlock = summaryOf({ block: { supported: false, reason: 'unknown' } });
+    expect(at({ trusted: true, onDisk: true })).toEqual([
+      ['num_local_experts', 'Prune…'],
+      ['num_local_experts', 'Merge…'],
+      ['torch_dtype', 'Quantize…'],
+    ]);
+    expect(at({ trusted: false, onDisk: true })).toEqual([]);
+    expect(at({ trusted: true, onDisk: false })).toEqual([]);
+    expect(at({ trusted: true, onDisk: true }, noBlock)).toEqual([]);
   });
 
   it('leave other models alone', () => {

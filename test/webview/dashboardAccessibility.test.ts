@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { AxeResults } from 'axe-core';
 import { describe, expect, test } from 'vitest';
+import { calibration } from '../support/calibrationSnapshot';
 import { dashboardHarness } from '../support/dashboardHarness';
 import type { WebviewPage } from '../support/webviewBrowser';
 import { runLabel } from '../../webviews/dashboard/evaluationModel';
@@ -23,7 +24,10 @@ async function findings(view: WebviewPage): Promise<string[]> {
 describe.each(webviewThemes)('the $name theme', (theme) => {
   test('no serious finding in any state', { timeout: 240_000 }, async () => {
     const view = await dashboard.open(undefined, { theme, height: 1800 });
-    for (const [state, snapshot] of Object.entries(snapshots)) {
+    for (const [state, snapshot] of Object.entries({
+      ...snapshots,
+      calibrated: { ...snapshots.profiled, calibration },
+    })) {
       await view.post(snapshot);
       expect([state, await findings(view)]).toEqual([state, []]);
     }
@@ -83,5 +87,6 @@ test('the whole dashboard can be walked with the Tab key, each stop visible', as
     'Compare runs',
     'Export: Compare runs',
     ...[...evaluations].reverse().map(runLabel),
+    'Expert utilisation',
   ]);
 });

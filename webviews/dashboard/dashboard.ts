@@ -16,6 +16,7 @@ import { createOverview } from './overview';
 import type { DashboardContext, DashboardPart } from './section';
 import { createSensitivitySection } from './sensitivitySection';
 import { UiStateStore } from './uiState';
+import { createUtilisationSection } from './utilisationSection';
 import { createLoading, createNoCheckpoint, createUntrusted } from './welcome';
 
 const engineNames = {
@@ -27,7 +28,7 @@ const engineNames = {
 } as const satisfies Record<EngineState, StringName>;
 
 /** The last parts are sections, which stand side by side where there is room. */
-const sectionCount = 5;
+const sectionCount = 6;
 
 /**
  * Builds the dashboard in a container and keeps it equal to the latest snapshot of the host.
@@ -59,6 +60,7 @@ export function startDashboard(container: HTMLElement, host: WebviewHost<Dashboa
     createFrontSection(context),
     createEvaluationSection(context),
     createCompareSection(context),
+    createUtilisationSection(context),
   ];
   const roots = parts.map(({ root }) => root);
   const sections = element('div', { className: 'sections' }, roots.slice(-sectionCount));

@@ -16,6 +16,8 @@ export const uiStateSchema = z.object({
   frontTotal: z.number().int().positive().optional(),
   /** End time of the evaluation that is shown; the newest when absent. */
   evaluation: z.string().optional(),
+  /** View of the utilisation map: the index of a layer, or all of them. */
+  utilisation: z.string().default('all'),
   /** End times of the evaluations that are compared. */
   compared: z.array(z.string()).default([]),
 });

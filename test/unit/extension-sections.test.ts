@@ -1,0 +1,42 @@
+import { expect, test, vi } from 'vitest';
+import { mergeMethodNames } from '../../engine/protocol/merging';
+import { pruneMethodNames } from '../../engine/protocol/pruning';
+import { quantizerNames } from '../../engine/protocol/quantization';
+import { calibration } from '../support/calibrationSnapshot';
+import { summary } from '../support/webviewSnapshots';
+
+vi.mock('vscode', () => ({}));
+const { coverageSentence } = await import('../../extension/commands/calibrate');
+const { expertsLeft, ratioProblem } = await import('../../extension/commands/amountChoices');
+const { mergeMethodTexts, pruneMethodTexts, quantizerTexts } = await import('../../extension/commands/methodTexts');
+
+test('every method of the protocol is offered with one line, except those that need another checkpoint', () => {
+  expect(Object.keys(pruneMethodTexts()).sort()).toEqual(
+    pruneMethodNames.filter((name) => name !== 'router-change').sort(),
+  );
+  expect(Object.keys(mergeMethodTexts()).sort()).toEqual([...mergeMethodNames].sort());
+  expect(Object.keys(quantizerTexts()).sort()).toEqual([...quantizerNames].sort());
+  for (const texts of [pruneMethodTexts(), mergeMethodTexts(), quantizerTexts()]) {
+    const lines = Object.values(texts).map(({ description }) => description);
+    expect(new Set(lines).size).toBe(lines.length);
+    expect(lines.every((line) => line.length > 10 && line.length < 90)).toBe(true);
+  }
+});
+
+test('as many experts stay as are active', () => {
+  expect(expertsLeft(summary, 0.25)).toBe(24);
+  expect(expertsLeft(summary, 0.9)).toBe(summary.activeExperts);
+});
+
+test('a typed share is a percentage', () => {
+  expect(ratioProblem('25')).toBeUndefined();
+  for (const wrong of ['', ' ', '0', '100', '-5', 'x']) {
+    expect(ratioProblem(wrong)).toBe('Type a number between 0 and 100.');
+  }
+});
+
+test('coverage is told in numbers', () => {
+  expect(coverageSentence(calibration)).toBe('4 k tokens calibrated. 1 of 384 experts (0.3 %) saw few tokens, 1 none.');
+  const layers = calibration.layers.filter(({ index }) => index !== 3);
+  expect(coverageSentence({ ...calibration, layers })).toBe('4 k tokens calibrated. Every expert was covered.');
+});
