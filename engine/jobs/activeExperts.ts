@@ -1,3 +1,4 @@
+import { mostActiveExperts } from '../families/mostActiveExperts';
 import type { MoeBlockSpec } from '../families/specification';
 import { TunerError } from '../protocol/errors';
 import type { ActiveExperts } from '../measure/layerWalk';
@@ -60,18 +61,6 @@ interface ActiveExpertsPlace {
   readonly code: 'usage' | 'malformedPlan';
   readonly file?: string | undefined;
   readonly place: string;
-}
-
-/**
- * Most experts a token can have: the sparse mixer always takes its own number, and routers with groups choose among the experts of
- * the kept groups only.
- */
-export function mostActiveExperts({ router, experts, activeExperts }: MoeBlockSpec): number {
-  if (router.sparseMixer !== undefined) {
-    return activeExperts;
-  }
-  const { groups } = router;
-  return groups === undefined ? experts.length : (experts.length / groups.count) * groups.kept;
 }
 
 /** @throws TunerError `usage` or what is asked for, when a block cannot run with k active experts */

@@ -6,6 +6,7 @@ import { planArtefact, type ChangedWeights } from '../export/planArtefact';
 import { changeIdentity, type WeightChanges } from '../export/provenance';
 import { exportTargets } from '../export/targets';
 import { assertAbsent, writeArtefact, type WriteOptions } from '../export/writeArtefact';
+import type { ModelSpec } from '../families/specification';
 import { renormalises } from '../families/renormalises';
 import type { JobContext } from '../measure/jobContext';
 import {
@@ -16,7 +17,7 @@ import {
   type ExportTargetsResult,
   type TargetName,
 } from '../protocol/apply';
-import { TunerError } from '../protocol/errors';
+import { toTunerError, TunerError } from '../protocol/errors';
 import { rewriteModel, type RewrittenModel } from '../transform/rewriteModel';
 import { trainedActiveExperts } from './activeExperts';
 import { applyOnnx } from './applyOnnx';
@@ -63,7 +64,8 @@ export async function apply(
   const counts = fitting.experts.map(({ length }) => length);
   const planned = weightsChange ? await openPlannedModel(model, { plan: params.plan }, job) : undefined;
   try {
-    const weights = planned === undefined ? undefined : changedWeights(fitting, planned);
+    const decoder = planned === undefined ? undefined : decoderOf(model, job);
+    const weights = planned === undefined ? undefined : changedWeights(fitting, planned, decoder);
     const changes = weights === undefined ? undefined : weightChanges(fitting, weights.rewritten);
     const provenance = { resolved, fingerprint, plan, target: params.target, delivery, activeExperts, changes };
     const { files, notes } = await planArtefact(provenance, chosen, weights);
@@ -73,7 +75,7 @@ export async function apply(
         const expected = weights?.rewritten ?? fingerprint;
         const written = await verifyWritten(folder, { activeExperts, experts: counts, weights: expected });
         if (planned !== undefined) {
-          await assertSameOutputs(model, planned, written, job);
+          await assertSameOutputs(decoder, planned, written, job);
         }
       }
     };
@@ -142,11 +144,28 @@ function chosenDelivery(
   });
 }
 
+/** The whole decoder where it can be built; without it the MoE blocks alone are changed and compared. */
+function decoderOf({ resolved }: OpenModel, job: JobContext): ModelSpec | undefined {
+  if (resolved.forwardRefusal !== undefined) {
+    return undefined;
+  }
+  try {
+    return resolved.decoder();
+  } catch (error) {
+    const reason = toTunerError(error).describe();
+    job.log('warn', `Only the MoE blocks are compared after writing, because the decoder cannot be built: ${reason}`);
+    return undefined;
+  }
+}
+
 /** How the weights are put together. @throws TunerError `unsupportedFeature` where the storage cannot express the plan */
-function changedWeights({ model: { resolved }, experts }: FittingPlan, planned: PlannedModel): ChangedWeights {
-  const before = resolved.forwardRefusal === undefined ? resolved.decoder() : undefined;
-  const decoder = before === undefined ? undefined : { before, after: planned.decoder(before) };
-  const rewritten = rewriteModel({ resolved, blocks: planned.blocks, experts, decoder });
+function changedWeights(
+  { model: { resolved }, experts }: FittingPlan,
+  planned: PlannedModel,
+  decoder: ModelSpec | undefined,
+): ChangedWeights {
+  const whole = decoder === undefined ? undefined : { before: decoder, after: planned.decoder(decoder) };
+  const rewritten = rewriteModel({ resolved, blocks: planned.blocks, experts, decoder: whole });
   return { rewritten, fingerprintOf: async (folder) => (await openModel(folder)).fingerprint };
 }
 

@@ -1,8 +1,8 @@
-import type { MoeBlockSpec } from '../families/specification';
 import { TunerError } from '../protocol/errors';
 import type { Plan } from '../protocol/plan';
+import { withExperts } from '../transform/pruneStage';
 import { changesWeights } from '../transform/transformModel';
-import { assertActiveExperts, trainedActiveExperts } from './activeExperts';
+import { assertActiveExperts } from './activeExperts';
 import { planTarget, type OpenModel } from './openModel';
 import { assertPlanFits } from './planFile';
 
@@ -46,11 +46,11 @@ export function plannedExperts(model: OpenModel, plan: Plan, planFile: string): 
     );
   }
   const experts = blocks.map((block, at) => lists?.[at] ?? block.experts.map((_, expert) => expert));
-  const trained = trainedActiveExperts(model);
-  const activeExperts = plan.activeExperts ?? trained.map((k, at) => Math.min(k, experts[at]!.length));
-  activeExperts.forEach((k, at) => {
-    assertActive(blocks[at]!, experts[at]!.length, k, { file: planFile, place: `activeExperts[${at}]` });
+  const left = blocks.map((block, at) => withExperts(block, experts[at]!));
+  plan.activeExperts?.forEach((k, at) => {
+    assertActiveExperts(left[at]!, k, { code: 'malformedPlan', file: planFile, place: `activeExperts[${at}]` });
   });
+  const activeExperts = plan.activeExperts ?? left.map((block) => block.activeExperts);
   return { plan, weightsChange, experts, activeExperts };
 }
 
@@ -60,14 +60,4 @@ function remainingExperts({ prune, merge }: Plan): readonly (readonly number[])[
   return merge === undefined || merge.options?.['router'] === 'all'
     ? prune?.keep
     : merge.groups.map((groups) => groups.map((group) => group[0]!));
-}
-
-function assertActive(
-  block: MoeBlockSpec,
-  experts: number,
-  k: number,
-  { file, place }: { readonly file: string; readonly place: string },
-): void {
-  const left = { ...block, experts: block.experts.slice(0, experts) };
-  assertActiveExperts(left, k, { code: 'malformedPlan', file, place });
 }

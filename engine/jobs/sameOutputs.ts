@@ -1,3 +1,4 @@
+import type { ModelSpec } from '../families/specification';
 import { specTensors } from '../families/specTensors';
 import { compareModels } from '../measure/compareModels';
 import type { JobContext } from '../measure/jobContext';
@@ -23,23 +24,21 @@ const runtime = { provider: 'cpu', threads: 0 } as const;
 
 /**
  * Runs a few tokens through the model that a plan describes and through the one that was written.
+ * @param decoder of the original checkpoint; without it only the MoE blocks run
  * @throws TunerError `writeFailed` where they differ by more than the rounding of the stored types; `cancelled`
  */
 export async function assertSameOutputs(
-  model: OpenModel,
+  decoder: ModelSpec | undefined,
   planned: PlannedModel,
   written: OpenModel,
   job: JobContext,
 ): Promise<void> {
-  const { resolved } = model;
-  const canRun = resolved.forwardRefusal === undefined;
   const { relative, layer } = await compareModels(
     {
       expected: planned.blocks,
       found: written.resolved.blocks,
-      decoders: canRun
-        ? { expected: planned.decoder(resolved.decoder()), found: written.resolved.decoder() }
-        : undefined,
+      decoders:
+        decoder === undefined ? undefined : { expected: planned.decoder(decoder), found: written.resolved.decoder() },
       activeExperts: planned.activeExperts,
     },
     runtime,

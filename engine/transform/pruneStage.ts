@@ -1,3 +1,4 @@
+import { mostActiveExperts } from '../families/mostActiveExperts';
 import type { MoeBlockSpec } from '../families/specification';
 import { TunerError } from '../protocol/errors';
 import type { Plan } from '../protocol/plan';
@@ -36,10 +37,11 @@ export function prunedBlock(block: MoeBlockSpec, keep: readonly number[], scale?
 /** A block with some of its experts, given by their positions in it, and their rows of the router. */
 export function withExperts(block: MoeBlockSpec, positions: readonly number[]): MoeBlockSpec {
   const rows = block.router.keptRows;
+  const experts = positions.map((position) => block.experts[position]!);
   return {
     ...block,
-    experts: positions.map((position) => block.experts[position]!),
-    activeExperts: Math.min(block.activeExperts, positions.length),
+    experts,
+    activeExperts: Math.min(block.activeExperts, experts.length, mostActiveExperts({ ...block, experts })),
     router: { ...block.router, keptRows: positions.map((position) => rows?.[position] ?? position) },
   };
 }

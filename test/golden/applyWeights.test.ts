@@ -38,13 +38,13 @@ async function write(checkpoint: string, content: object) {
 }
 
 /** Logits of a few tokens. */
-async function logits(checkpoint: string, options: { plan?: string } = {}): Promise<Float32Array> {
+async function logits(checkpoint: string, options: { plan?: string } = {}): Promise<Float64Array> {
   const { services } = testServices(root);
   const ids = path.join(root, 'ids.json');
   const file = path.join(root, 'logits.safetensors');
   await writeFile(ids, '[[5, 6, 7, 8, 9, 10, 11, 3, 60, 61, 62, 63]]');
   await forward({ checkpoint, ids, out: file, moeIo: false, ...options }, services, quietJob());
-  return readTensorFile(file).get('logits')!.data as Float32Array;
+  return readTensorFile(file).get('logits')!.data;
 }
 
 function bytesOf({ tensors }: StrictCheckpoint): number {
@@ -136,7 +136,7 @@ describe('what a plan adds to pruning', () => {
   });
 });
 
-function relativeDistance(left: Float32Array, right: Float32Array): number {
+function relativeDistance(left: Float64Array, right: Float64Array): number {
   let [difference, norm] = [0, 0];
   right.forEach((value, at) => {
     difference += (left[at]! - value) ** 2;

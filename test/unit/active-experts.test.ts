@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { assertActiveExperts, mostActiveExperts } from '../../engine/jobs/activeExperts';
+import { mostActiveExperts } from '../../engine/families/mostActiveExperts';
+import { assertActiveExperts } from '../../engine/jobs/activeExperts';
 import { openResolved } from '../support/engineRun';
 
 const golden = (name: string) => path.join(import.meta.dirname, '../golden/families', name);
