@@ -12,6 +12,7 @@ import { inspect } from './inspect';
 import { merge } from './merge';
 import { profile } from './profile';
 import { prune } from './prune';
+import { quantize } from './quantize';
 import type { EngineServices } from './services';
 import { solveBudgets } from './solveBudgets';
 
@@ -36,6 +37,7 @@ export const jobTable: { readonly [Name in JobName]: JobRecord<Name> } = {
   budget: { exclusive: true, run: budget },
   solveBudgets: { exclusive: false, run: (params) => solveBudgets(params) },
   calibrate: { exclusive: true, run: calibrate },
+  quantize: { exclusive: true, run: quantize },
   merge: { exclusive: true, run: merge },
   evaluate: { exclusive: true, run: evaluate },
   bench: { exclusive: true, run: bench },

@@ -8,6 +8,7 @@ import { doctorResultSchema } from './doctor';
 import { evaluateParamsSchema, evaluateResultSchema } from './evaluation';
 import { mergeParamsSchema, mergeResultSchema } from './merging';
 import { pruneParamsSchema, pruneResultSchema } from './pruning';
+import { quantizeParamsSchema, quantizeResultSchema } from './quantization';
 import { profileParamsSchema, profileResultSchema } from './sensitivity';
 import { engineSettingsSchema } from './settings';
 import { solveBudgetsParamsSchema, solveBudgetsResultSchema } from './solveBudgets';
@@ -65,6 +66,13 @@ export const calibrateRequest = {
   method: 'calibrate',
   params: calibrateParamsSchema,
   result: calibrateResultSchema,
+} satisfies RequestType<z.ZodType, z.ZodType>;
+
+/** Chooses bits for the experts, rounds them, measures the result and writes the plan section. */
+export const quantizeRequest = {
+  method: 'quantize',
+  params: quantizeParamsSchema,
+  result: quantizeResultSchema,
 } satisfies RequestType<z.ZodType, z.ZodType>;
 
 /** Chooses which experts become one, and writes a plan. */
@@ -147,6 +155,7 @@ export const engineRequests = {
   budget: budgetRequest,
   solveBudgets: solveBudgetsRequest,
   calibrate: calibrateRequest,
+  quantize: quantizeRequest,
   merge: mergeRequest,
   evaluate: evaluateRequest,
   bench: benchRequest,
