@@ -35,6 +35,7 @@ import {
 } from './optionValues';
 import { renderApply, renderBudget, renderDoctor, renderEvaluation, renderProfile, renderSummary } from './render';
 import { pruneCommand } from './pruneCommand';
+import { quantizeCommand } from './quantizeCommand';
 import { runCommand, type CommonOptions } from './session';
 import { significant } from './table';
 
@@ -54,7 +55,13 @@ interface ForwardOptions extends CommonOptions {
 }
 
 /** Commands with a file of their own, in the order of the help. */
-const commandModules: readonly CommandModule[] = [calibrateCommand, pruneCommand, mergeCommand, benchCommand];
+const commandModules: readonly CommandModule[] = [
+  calibrateCommand,
+  pruneCommand,
+  mergeCommand,
+  quantizeCommand,
+  benchCommand,
+];
 
 /** The command line of the engine: one entry per use case, exactly as the contract spells them. */
 export function createProgram(programDirectory: string): Command {
