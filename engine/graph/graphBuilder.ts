@@ -202,9 +202,15 @@ export class GraphBuilder {
     return this.floats([value], []);
   }
 
-  /** `value` with the element type of this view. */
-  cast(value: Value): Value {
-    return this.derived(`cast${this.elementType}:${value}`, () => this.node('Cast', [value], { to: this.elementType }));
+  /** `value` with the element type of this view. What comes from a view in half precision stays an exact factor. */
+  cast(value: Value, from: GraphBuilder = this): Value {
+    return this.derived(`cast${this.elementType}:${value}`, () => {
+      const cast = this.node('Cast', [value], { to: this.elementType });
+      if (from.elementType !== DataType.FLOAT) {
+        this.shared.exactFactors.add(cast);
+      }
+      return cast;
+    });
   }
 
   /** A value that is built once, however many operators ask for it. For graphs without branches. */

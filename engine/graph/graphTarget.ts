@@ -4,7 +4,7 @@ export type ExpertForm =
   | 'conditional'
   /** Tokens sorted by expert and one dense product per expert, no control flow: for every GPU and family. */
   | 'sorted'
-  /** The fused operator `com.microsoft.MoE`, for the networks it computes exactly; the others are sorted. */
+  /** The fused operator `com.microsoft.MoE`, for many small networks it computes exactly; the others are sorted. */
   | 'fused';
 
 /** How float32 products are computed. */
@@ -26,6 +26,8 @@ export interface GraphTarget {
   readonly splitOutputs: number;
   /** Norms of combined expert outputs through their inner products: where float64 products are available. */
   readonly gramSquares: boolean;
+  /** Products with weights of few bits: decoded first, or by the operator `com.microsoft.MatMulNBits`. Absent: decoded. */
+  readonly quantizedProducts?: 'decoded' | 'operator';
 }
 
 export const cpuTarget: GraphTarget = {

@@ -19,7 +19,7 @@ export function sharedExpert(graph: GraphBuilder, x: Value, shared: SharedExpert
   const view = graph.inPrecision(floatTypes[graph.target.precision]);
   const inPrecision = view === graph ? x : view.cast(x);
   const network = feedForward(view, inPrecision, shared.network, shared.activation);
-  const output = view === graph ? network : graph.cast(network);
+  const output = view === graph ? network : graph.cast(network, view);
   const gated =
     shared.gate === undefined
       ? output

@@ -19,6 +19,11 @@ export interface GraphOptions {
    * memory of the device is cut along it. Without any, it moves to the processor at once.
    */
   readonly batched?: readonly string[];
+  /**
+   * Whether the session will run so often that its first run may take a second: only then is the fused operator of
+   * experts worth its set-up.
+   */
+  readonly manyRuns?: boolean;
   /** Opens the sessions; tests put failing devices here. */
   readonly open?: typeof openSession;
 }
@@ -31,14 +36,14 @@ export interface GraphOptions {
 export async function openGraph(
   build: GraphSource,
   runtime: RuntimeOptions,
-  { batched = [], open = openSession }: GraphOptions = {},
+  { batched = [], manyRuns = false, open = openSession }: GraphOptions = {},
 ): Promise<RuntimeSession> {
   const processor = () => open(build(cpuTarget), { ...runtime, provider: 'cpu' });
   if (runtime.provider === 'cpu' || runtime.journal?.deviceLost === true) {
     return processor();
   }
   try {
-    const session = await open(build(graphTarget(runtime)), runtime);
+    const session = await open(build(graphTarget(manyRuns ? runtime : { ...runtime, fusedExperts: false })), runtime);
     return new DeviceSession(session, processor, runtime, batched);
   } catch (error) {
     toProcessor(runtime, error);

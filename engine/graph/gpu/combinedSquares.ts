@@ -29,5 +29,8 @@ function asType(graph: GraphBuilder, value: Value, type: DataType): Value {
 
 /** Values of the precision of the experts, as float32. */
 function rounded(graph: GraphBuilder, value: Value): Value {
+  if (graph.isExactFactor(value)) {
+    return value;
+  }
   return asType(graph, asType(graph, value, floatTypes[graph.target.precision]), DataType.FLOAT);
 }

@@ -9,9 +9,15 @@ import { stackedWeights } from './stackedWeights';
 const chosenLogit = 100;
 const otherLogit = -100;
 
-/** Whether the fused operator computes the experts of a block exactly as the family does. */
+/** Largest expert matrix that fusing helps: larger ones fill a GPU by themselves, and are slower to set up. */
+const largestFusedMatrix = 2 ** 24;
+
+/** Whether the fused operator computes the experts of a block exactly as the family does, and gains by it. */
 export function canFuse(block: MoeBlockSpec, precision: ExpertPrecision): boolean {
-  return precision !== 'bfloat16' && block.activation.kind === 'silu-gated' && block.experts.every(hasPlainWeights);
+  const small = block.hiddenSize * block.intermediateSize <= largestFusedMatrix;
+  return (
+    small && precision !== 'bfloat16' && block.activation.kind === 'silu-gated' && block.experts.every(hasPlainWeights)
+  );
 }
 
 /**
@@ -44,7 +50,7 @@ export function fusedExperts(
     },
     { domain: 'com.microsoft' },
   );
-  return graph.cast(bySlot(view, outputs, block, k));
+  return graph.cast(bySlot(view, outputs, block, k), view);
 }
 
 /** `[experts, 2 · width, hidden]` with rows gate 0, up 0, gate 1, up 1 … */

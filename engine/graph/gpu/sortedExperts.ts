@@ -42,7 +42,7 @@ export function sortedExperts(
     graph.integers([0]),
     graph.node('Reshape', [count, graph.integers([1])]),
   ]);
-  return graph.cast(bySlot(view, view.node('Gather', [sorted, chosen], { axis: 0 }), block, k));
+  return graph.cast(bySlot(view, view.node('Gather', [sorted, chosen], { axis: 0 }), block, k), view);
 }
 
 /** Rows of every expert, int64 `[experts]`. Counts below 2^24 are exact in float32. */
