@@ -44,8 +44,9 @@ export async function* searchSets(search: SetSearch): AsyncGenerator<SearchProgr
   let evaluation = 1;
   yield { evaluation, plan: best, measured };
   const tried = new Set<string>();
-  for (const moves of [otherSets, swaps]) {
-    for (const { position, propose } of moves(search)) {
+  for (let pass = 0, improved = true; pass <= 1 || improved; pass += 1) {
+    improved = false;
+    for (const { position, propose } of pass === 0 ? otherSets(search) : swaps(search)) {
       if (evaluation >= evaluations || signal.aborted) {
         return;
       }
@@ -59,7 +60,7 @@ export async function* searchSets(search: SetSearch): AsyncGenerator<SearchProgr
       const damage = await measure(plan, best);
       evaluation += 1;
       if (damage < measured) {
-        [best, measured] = [plan, damage];
+        [best, measured, improved] = [plan, damage, true];
         tried.clear();
       }
       yield { evaluation, plan: best, measured };
@@ -123,7 +124,7 @@ function swapped(
   const pairs = present
     .filter((out) => !pinned.has(out))
     .flatMap((out) =>
-      [...votes.keys()]
+      Array.from({ length: experts }, (_, expert) => expert)
         .filter((back) => !present.includes(back) && Math.floor(back / size) === Math.floor(out / size))
         .map((back) => ({ out, back, promise: vote(back) - vote(out) })),
     )
