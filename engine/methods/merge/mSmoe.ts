@@ -1,5 +1,6 @@
 import { cosinesOf } from './hierarchicalClustering';
-import { byScore, type MergeMethod } from './method';
+import type { LayerStatistics } from '../statistics';
+import { byScore, type MergeMethod, type MergeTask } from './method';
 
 /**
  * M-SMoE (arXiv 2310.01334, §3.1-3.2): the most used experts stay, every other one joins the one whose router logits are most like
@@ -12,24 +13,32 @@ export const mSmoe: MergeMethod = {
   source: 'arXiv 2310.01334',
   needs: 'sums',
   defaults: { alignment: 'weights' },
-  group(layer, { experts, count }) {
+  group(layer, task) {
     const cosines = cosinesOf(layer.logitProducts, layer.experts);
-    const ordered = byScore(experts, layer.total.counts);
-    const groups = ordered.slice(0, count).map((dominant) => [dominant]);
-    for (const expert of ordered.slice(count)) {
-      const similarity = (at: number) => cosines[expert * layer.experts + groups[at]![0]!]!;
-      let best = 0;
-      for (let at = 1; at < groups.length; at += 1) {
-        if (similarity(at) > similarity(best)) {
-          best = at;
-        }
-      }
-      groups[best]!.push(expert);
-    }
-    return groups;
+    return aroundMostUsed(layer, task, (expert, other) => cosines[expert * layer.experts + other]!);
   },
   weights: ({ total }) => total.counts,
 };
+
+/** The most used experts as heads; every other expert, the most used first, joins the head that is most similar to it. */
+export function aroundMostUsed(
+  layer: LayerStatistics,
+  { experts, count }: MergeTask,
+  similarity: (expert: number, head: number) => number,
+): number[][] {
+  const ordered = byScore(experts, layer.total.counts);
+  const groups = ordered.slice(0, count).map((head) => [head]);
+  for (const expert of ordered.slice(count)) {
+    let best = groups[0]!;
+    for (const group of groups) {
+      if (similarity(expert, group[0]!) > similarity(expert, best[0]!)) {
+        best = group;
+      }
+    }
+    best.push(expert);
+  }
+  return groups;
+}
 
 /**
  * How many dominant experts every layer has when they are chosen over all layers together, as M-SMoE does: by the use of an expert
