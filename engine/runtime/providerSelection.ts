@@ -38,6 +38,8 @@ export interface ProviderSelectorOptions {
   /** File in which the outcome of probing is remembered between processes. */
   readonly memory: string;
   readonly runtimeVersion: string;
+  /** A probe that takes longer is killed; 60 seconds where it is left out. */
+  readonly probeTimeoutMilliseconds?: number | undefined;
 }
 
 export type Selection = Pick<DoctorResult, 'requested' | 'selected' | 'reason' | 'providers'>;
@@ -154,7 +156,7 @@ export class ProviderSelector {
   private probe(record: ProviderRecord): Promise<ProbeOutcome> {
     const script = path.join(this.options.programDirectory, 'probe.js');
     const options = {
-      timeout: probeTimeoutMilliseconds,
+      timeout: this.options.probeTimeoutMilliseconds ?? probeTimeoutMilliseconds,
       killSignal: 'SIGKILL' as const,
       env: { ...process.env, [runtimeVariable]: this.options.runtimeDirectory ?? '', ELECTRON_RUN_AS_NODE: '1' },
     };
