@@ -118,6 +118,27 @@ describe.each(['deepseek_v3', 'gpt_oss', 'llama4_text', 'olmoe', 'qwen2_moe'])('
   });
 });
 
+describe.each(['deepseek_v2', 'gpt_oss', 'mixtral'])('%s rounded', (name) => {
+  const checkpoint = path.join(familiesFolder, name);
+
+  test.each([
+    ['4 and 8 bits by layer', true, 32],
+    ['4 and 8 bits with zero points', false, 16],
+    ['2 and 3 bits in branches', false, 32],
+  ])('%s', async (bits, symmetric, group) => {
+    const { layers } = await trained(checkpoint);
+    const [even, odd] = bits.startsWith('4') ? ([4, 8] as const) : ([2, { gate: 3, up: 4, down: 16 }] as const);
+    const quantize = { method: 'rtn', group, symmetric, scope: 'experts' as const, seed: 0 };
+    const exported = await exportPlan(checkpoint, {
+      quantize: { ...quantize, layers: Array.from({ length: layers }, (_, at) => (at % 2 === 0 ? even : odd)) },
+    });
+    await compare(checkpoint, exported);
+    const { graph } = await readGraph(exported.out);
+    const operators = graph.node.filter(({ opType }) => opType === 'QMoE').length;
+    expect(operators).toBe(bits.startsWith('4') ? layers : 0);
+  });
+});
+
 /** The first `count` experts of every group, those of one group five of them. */
 function everyGroup(experts: number, groups: number, count: number): number[] {
   const size = experts / groups;

@@ -33,14 +33,29 @@ function alternate(first: Uint8Array, second: Uint8Array, rows: number): Uint8Ar
 }
 
 /** A matrix as `[rows, columns]`, whatever its orientation in the file. */
-async function rowBytes({ entry, rows, columns, transposed }: StackedMatrix): Promise<Uint8Array> {
+async function rowBytes({ entry, rows, columns, transposed, packedBits }: StackedMatrix): Promise<Uint8Array> {
   const bytes = await readTensorBytes(entry);
+  if (packedBits !== undefined) {
+    return packRows(bytes, rows, columns, packedBits);
+  }
   if (!transposed) {
     return bytes;
   }
   return dtypeBytes[entry.dtype] === 2
     ? asBytes(transpose(new Uint16Array(bytes.buffer, bytes.byteOffset, rows * columns), rows, columns))
     : asBytes(transpose(new Uint32Array(bytes.buffer, bytes.byteOffset, rows * columns), rows, columns));
+}
+
+/** Rows of one element a byte as rows of `columns` bytes, low bits first. */
+function packRows(elements: Uint8Array, rows: number, columns: number, bits: number): Uint8Array {
+  const packed = new Uint8Array(rows * columns);
+  const perRow = elements.length / rows;
+  const perByte = 8 / bits;
+  elements.forEach((value, at) => {
+    const [row, column] = [Math.floor(at / perRow), at % perRow];
+    packed[row * columns + Math.floor(column / perByte)]! |= value << (bits * (column % perByte));
+  });
+  return packed;
 }
 
 function asBytes({ buffer, byteOffset, byteLength }: Uint16Array | Uint32Array): Uint8Array {

@@ -2,6 +2,7 @@ import { TensorProto_DataType as DataType } from 'onnx-buf';
 import type { DecoderLayerSpec, ModelSpec, NormSpec } from '../../families/specification';
 import { feedForward } from '../feedForward';
 import { GraphBuilder, type Value } from '../graphBuilder';
+import { cpuTarget, type GraphTarget } from '../graphTarget';
 import { logits } from '../modelEndsGraph';
 import { norm } from '../norm';
 import { sharedExpert } from '../sharedExpert';
@@ -11,6 +12,9 @@ import { cachedShortConvolution } from './cachedShortConvolution';
 import { exportedBlock, type ExportedExpertForm } from './exportedBlock';
 import { decoderNames, SequenceValues } from './sequenceValues';
 import type { StackedTensors } from './stackedTensors';
+
+/** Exported models multiply with codes as they are. */
+export const exportTarget: GraphTarget = { ...cpuTarget, quantizedProducts: 'operator' };
 
 export interface DecoderGraphOptions {
   /** Active experts, one number per MoE layer in order. */
@@ -31,7 +35,7 @@ export interface DecoderGraph {
  * `logits [batch, time, vocabulary]` and the longer cache out. Active experts are constants of each layer.
  */
 export function decoderGraph(model: ModelSpec, { activeExperts, stacks }: DecoderGraphOptions): DecoderGraph {
-  const graph = new GraphBuilder();
+  const graph = new GraphBuilder(exportTarget);
   const { hiddenSize } = model;
   for (const name of [decoderNames.ids, decoderNames.mask, decoderNames.positions]) {
     graph.input(name, DataType.INT64, [null, null]);

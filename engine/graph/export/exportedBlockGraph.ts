@@ -2,6 +2,7 @@ import { TensorProto_DataType as DataType } from 'onnx-buf';
 import type { MoeBlockSpec } from '../../families/specification';
 import { blockGraph, blockNames } from '../blockGraph';
 import { GraphBuilder, type Value } from '../graphBuilder';
+import { exportTarget } from './decoderGraph';
 import { exportedBlock } from './exportedBlock';
 import { canFuseExperts } from './fusedExperts';
 import type { StackedTensors } from './stackedTensors';
@@ -13,9 +14,9 @@ import type { StackedTensors } from './stackedTensors';
 export function exportedBlockGraph(block: MoeBlockSpec, most: number, stacks: StackedTensors): Uint8Array {
   const every = Array.from({ length: most }, (_, at) => at + 1);
   if (!every.every((count) => canFuseExperts(block, count))) {
-    return blockGraph(block);
+    return blockGraph(block, exportTarget);
   }
-  const graph = new GraphBuilder();
+  const graph = new GraphBuilder(exportTarget);
   const x = graph.input(blockNames.x, DataType.FLOAT, [null, block.hiddenSize]);
   const k = graph.input(blockNames.activeExperts, DataType.INT64, [1]);
   const depth = Math.ceil(Math.log2(most));

@@ -1,14 +1,7 @@
-import type { Dtype } from '../../checkpoint/types';
-import type {
-  ActivationSpec,
-  FeedForwardSpec,
-  LinearSpec,
-  MoeBlockSpec,
-  RouterSpec,
-  WeightSource,
-} from '../../families/specification';
+import type { ActivationSpec, MoeBlockSpec, RouterSpec } from '../../families/specification';
 import type { AttributeValue, GraphBuilder, Value } from '../graphBuilder';
 import { router, routerLogits } from '../router';
+import { codeFormat, firstLayer, secondLayer, stackedShape, type StackedLinear } from './stackedExperts';
 import type { StackedTensors, StackPart } from './stackedTensors';
 
 /** Gates smaller than this count as zero: their logarithm must exist. */
@@ -83,99 +76,81 @@ export interface StackedWeights {
   readonly outer: GraphBuilder;
 }
 
-interface StackedLinear {
-  readonly weight: StackPart[];
-  readonly bias: StackPart[];
-}
-
 /** Whether all experts of a block can be one operator with `k` active ones: what it computes is then exact. */
 export function canFuseExperts(block: MoeBlockSpec, k: number): boolean {
   const { experts, router: routerSpec, activation } = block;
   if (swiglu(activation) === undefined || routingForm(routerSpec, k, experts.length) === undefined) {
     return false;
   }
-  const shapes = new Set(experts.map((network) => networkShape(network)));
+  const shapes = new Set(experts.map(stackedShape));
   return shapes.size === 1 && !shapes.has(undefined);
 }
 
-/** What must be the same for all experts of an operator; undefined where it does not take such a network. */
-function networkShape(network: FeedForwardSpec): string | undefined {
-  if (network.layout === 'ungated') {
-    return undefined;
-  }
-  const maps = linearsOf(network);
-  const parts = maps.map(({ weight, bias, inputSize, outputSize, orientation }) => {
-    const dtype = plainDtype(weight);
-    return dtype === undefined ? undefined : [dtype, bias?.dtype, inputSize, outputSize, orientation].join(' ');
-  });
-  const dtypes = new Set(maps.map(({ weight }) => plainDtype(weight)));
-  return parts.includes(undefined) || dtypes.size > 1 ? undefined : [network.layout, ...parts].join(', ');
-}
-
-function linearsOf(network: FeedForwardSpec): LinearSpec[] {
-  switch (network.layout) {
-    case 'gated':
-      return [network.gate, network.up, network.down];
-    case 'fused-gated':
-      return [network.gateUp, network.down];
-    case 'ungated':
-      return [network.up, network.down];
-  }
-}
-
-const stackable: ReadonlySet<Dtype> = new Set(['F32', 'F16', 'BF16']);
-
-function plainDtype(weight: WeightSource): Dtype | undefined {
-  return weight.storage === 'plain' && stackable.has(weight.entry.dtype) ? weight.entry.dtype : undefined;
-}
-
 /**
- * The routed experts of a block as one `MoE` operator (com.microsoft) with its own `k`: `x [tokens, hidden]` → the gated sum,
- * `[tokens, hidden]`. Only for blocks that {@link canFuseExperts} accepts.
+ * The routed experts of a block as one operator with its own `k`, `MoE` or, where the weights are codes, `QMoE` (com.microsoft):
+ * `x [tokens, hidden]` → the gated sum, `[tokens, hidden]`. Only for blocks that {@link canFuseExperts} accepts.
  */
 export function fusedExperts(
   graph: GraphBuilder,
   x: Value,
   block: MoeBlockSpec,
   k: number,
-  { stacks, outer }: StackedWeights,
+  weights: StackedWeights,
 ): Value {
-  const form = routingForm(block.router, k, block.experts.length)!;
+  const codes = codeFormat(block.experts[0]!.down.weight);
+  const own = routingForm(block.router, k, block.experts.length)!;
+  // QMoE always divides gates by their sum.
+  const form: RoutingForm = codes !== undefined && own.kind === 'operator' && !own.normalized ? { kind: 'gates' } : own;
   const routed = form.kind === 'operator' ? operatorRouting(graph, x, block) : gateRouting(graph, x, block, k);
-  const first = block.experts.map((network) => firstLayer(network));
-  const second = block.experts.map((network) => secondLayer(network));
-  const weights = (name: string, linears: readonly StackedLinear[], rows: number, columns: number) => {
-    const stacked = stacks.add(
-      `layers.${block.layer}.moe.${name}.weight`,
-      linears.flatMap(({ weight }) => weight),
-      [linears.length, rows, columns],
-    );
-    const bias = linears.flatMap((each) => each.bias);
-    return [
-      outer.derived(`stacked ${stacked.name}`, () => outer.weight(stacked)),
-      bias.length === 0
-        ? ''
-        : graph.weight(stacks.add(`layers.${block.layer}.moe.${name}.bias`, bias, [linears.length, rows])),
-    ] as const;
-  };
-  const { hiddenSize, intermediateSize } = block;
-  const inputs = [
-    routed.input,
-    routed.logits,
-    ...weights('fc1', first, 2 * intermediateSize, hiddenSize),
-    ...weights('fc2', second, hiddenSize, intermediateSize),
-  ];
+  const first = stackedLayer(graph, block, 'fc1', block.experts.map(firstLayer), weights);
+  const second = stackedLayer(graph, block, 'fc2', block.experts.map(secondLayer), weights);
+  // Between them lie a third layer, which gated networks do not have here.
+  const zeroPoints =
+    first.zeroPoints === undefined || second.zeroPoints === undefined
+      ? []
+      : ['', '', '', first.zeroPoints, second.zeroPoints];
   const sum = graph.node(
-    'MoE',
-    inputs,
+    codes === undefined ? 'MoE' : 'QMoE',
+    [routed.input, routed.logits, ...first.inputs, ...second.inputs, ...zeroPoints],
     {
       k: block.router.sparseMixer === undefined ? k : sparseMixerExperts,
       normalize_routing_weights: form.kind === 'operator' && !form.normalized ? 0 : 1,
       ...swiglu(block.activation)!,
+      ...(codes === undefined ? {} : { expert_weight_bits: codes.bits, block_size: codes.group }),
     },
     { domain: 'com.microsoft' },
   );
   return routed.total === undefined ? sum : graph.node('Mul', [sum, routed.total]);
+}
+
+/** Inputs of an operator for one layer of all experts: weights, scales where they are codes, biases or an empty name; zero points. */
+function stackedLayer(
+  graph: GraphBuilder,
+  block: MoeBlockSpec,
+  name: 'fc1' | 'fc2',
+  layers: readonly StackedLinear[],
+  { stacks, outer }: StackedWeights,
+): { readonly inputs: readonly Value[]; readonly zeroPoints: Value | undefined } {
+  const rows = name === 'fc1' ? 2 * block.intermediateSize : block.hiddenSize;
+  const stacked = (what: string, parts: readonly StackPart[], shape: readonly number[]) =>
+    stacks.add(`layers.${block.layer}.moe.${name}.${what}`, parts, [block.experts.length, rows, ...shape]);
+  const part = (what: 'weight' | 'scales' | 'zeroPoints' | 'bias') => layers.flatMap((each) => each[what]);
+  const columns = (parts: readonly StackPart[]) => {
+    const [first] = parts;
+    return (first!.kind === 'alternate' ? first!.first : first!.matrix).columns;
+  };
+  const [weight, scales, points, bias] = [part('weight'), part('scales'), part('zeroPoints'), part('bias')];
+  const values = stacked('weight', weight, [columns(weight)]);
+  const biases = bias.length === 0 ? '' : graph.weight(stacked('bias', bias, []));
+  if (scales.length === 0) {
+    const converted = outer.derived(`stacked ${values.name}`, () => outer.weight(values));
+    return { inputs: [converted, biases], zeroPoints: undefined };
+  }
+  const zeroPoints = points.length === 0 ? undefined : graph.stored(stacked('zero_points', points, [columns(points)]));
+  return {
+    inputs: [graph.stored(values), graph.weight(stacked('scales', scales, [columns(scales)])), biases],
+    zeroPoints,
+  };
 }
 
 interface OperatorInputs {
@@ -201,45 +176,4 @@ function gateRouting(graph: GraphBuilder, x: Value, block: MoeBlockSpec, k: numb
   }
   const total = graph.node('ReduceSum', [gates, graph.integers([1])], { keepdims: 1 });
   return { input: x, logits, total };
-}
-
-/** Rows of gate and up by turns, as the operator reads them. */
-function firstLayer(network: FeedForwardSpec): StackedLinear {
-  if (network.layout === 'gated') {
-    const { gate, up } = network;
-    return {
-      weight: [{ kind: 'alternate', first: matrix(gate), second: matrix(up) }],
-      bias:
-        gate.bias === undefined || up.bias === undefined
-          ? []
-          : [{ kind: 'alternate', first: vector(gate), second: vector(up) }],
-    };
-  }
-  if (network.layout === 'ungated') {
-    throw new RangeError('a network without a gate has no fused first layer');
-  }
-  const { gateUp, arrangement } = network;
-  const kind = arrangement === 'interleaved' ? 'rows' : 'halves';
-  return {
-    weight: [{ kind, matrix: matrix(gateUp) }],
-    bias: gateUp.bias === undefined ? [] : [{ kind, matrix: vector(gateUp) }],
-  };
-}
-
-function secondLayer({ down }: FeedForwardSpec): StackedLinear {
-  return {
-    weight: [{ kind: 'rows', matrix: matrix(down) }],
-    bias: down.bias === undefined ? [] : [{ kind: 'rows', matrix: vector(down) }],
-  };
-}
-
-function matrix({ weight, orientation, inputSize, outputSize }: LinearSpec) {
-  if (weight.storage !== 'plain') {
-    throw new RangeError('only plain weights are stacked');
-  }
-  return { entry: weight.entry, rows: outputSize, columns: inputSize, transposed: orientation === 'input-major' };
-}
-
-function vector({ bias, outputSize }: LinearSpec) {
-  return { entry: bias!, rows: outputSize, columns: 1, transposed: false };
 }

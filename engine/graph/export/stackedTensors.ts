@@ -6,6 +6,8 @@ export interface StackedMatrix {
   readonly rows: number;
   readonly columns: number;
   readonly transposed: boolean;
+  /** Bits that each U8 element gets when the rows are packed, low bits first; absent: elements stay as they are. */
+  readonly packedBits?: number | undefined;
 }
 
 /** Where consecutive rows of a new tensor come from; elements keep their dtype. */
