@@ -57,6 +57,11 @@ export class KeptProgress implements PassProgress {
     await this.options.cache.keepFile(this.key(statistics.index), layerFile, (file) => writeSafetensors(file, tensors));
   }
 
+  /** Forgets a layer, so that it is measured again. */
+  async forget(index: number): Promise<void> {
+    await this.options.cache.removeFile(this.key(index), layerFile);
+  }
+
   async readHidden(lengths: readonly number[]): Promise<KeptHidden | undefined> {
     try {
       const file = this.options.cache.filePath(this.key('hidden'), hiddenFile);

@@ -4,6 +4,7 @@ import { runCalibration, type MeasuredLayer } from '../measure/calibration/calib
 import { readStatistics, type StatisticsFile } from '../measure/calibration/statisticsFile';
 import type { JobContext } from '../measure/jobContext';
 import { batchSequences } from '../measure/sequenceBatches';
+import { ranOn, runtimeKey } from '../runtime/graphTargets';
 import { TunerError } from '../protocol/errors';
 import { engineVersion } from '../version';
 import { trainedActiveExperts } from './activeExperts';
@@ -45,7 +46,7 @@ export async function collectStatistics(
 ): Promise<CollectedStatistics> {
   const spec = model.resolved.decoder();
   const text = await calibrationSequences(model, options);
-  const machine = await runtimeOptions(services);
+  const machine = await runtimeOptions(services, job);
   const activeExperts = trainedActiveExperts(model);
   const { sample, dense, trace, seed } = options;
   const progress = new KeptProgress({
@@ -58,7 +59,7 @@ export async function collectStatistics(
       activeExperts,
       [text.texts, text.length, text.tags],
       [sample, dense, seed],
-      machine.provider,
+      runtimeKey(machine),
     ],
     tags: text.tags,
     trace,
@@ -99,7 +100,7 @@ export async function collectStatistics(
     text,
     layers,
     resumedLayers,
-    provider: machine.provider,
+    provider: ranOn(machine),
   };
 }
 

@@ -7,8 +7,12 @@ import { runCalibration } from '../../engine/measure/calibration/calibrationPass
 import { quietJob } from '../../engine/measure/jobContext';
 import { batchSequences } from '../../engine/measure/sequenceBatches';
 import type { ExpertSums, LayerStatistics } from '../../engine/methods/statistics';
+import { sampleTokens } from '../../engine/measure/calibration/tokenSample';
 import { openResolved, testRuntime } from '../support/engineRun';
 import { observeSequence, probabilitiesOf, type TokenObservation } from '../support/reference/calibrationOracle';
+import { applyGatedNetwork } from '../support/reference/experts';
+import { applyLinear, scaled, sigmoid } from '../support/reference/linear';
+import type { MoeBlock } from '../support/reference/moeBlock';
 import { referenceModel } from '../support/reference/referenceForward';
 import { tinyTokens } from '../support/tinyCheckpoints/tinyCheckpoint';
 import { tinyCheckpoints } from '../support/tinyCheckpoints/tinyCheckpoints';
@@ -45,6 +49,7 @@ const texts = [
   { ids: tinyTokens[1]!.slice(0, 31), tag: 0 },
 ];
 const tags = ['first', 'second'];
+const [sampled, seed] = [20, 3];
 
 afterAll(() => {
   rmSync(scratch, { recursive: true });
@@ -66,10 +71,10 @@ describe.each(names)('%s', (name) => {
         4,
       ),
       tags,
-      sample: 20,
+      sample: sampled,
       dense: true,
       trace: true,
-      seed: 3,
+      seed,
       job: quietJob(),
     });
 
@@ -97,6 +102,8 @@ describe.each(names)('%s', (name) => {
       });
       expectSums(statistics.total, tokens.flat(), score);
       expectPairs(statistics, tokens.flat(), score);
+      const feedForward = reference.layers[statistics.index]!.feedForward;
+      expectSample(statistics, tokens.flat(), feedForward as MoeBlock);
       expect([...trace!.experts]).toEqual(tokens.flat().flatMap(({ chosen }) => chosen.map(({ expert }) => expert)));
     }
   });
@@ -200,6 +207,37 @@ function expectPairs(
   expectClose(statistics.largestOutputs, largest, 'largestOutputs');
   expectClose(statistics.topMasses, masses, 'topMasses');
   expectClose([statistics.outputSquares], [outputSquares], 'outputSquares');
+}
+
+/** The sampled inputs are inputs of tokens, rounded to bfloat16; all experts ran on them. */
+function expectSample(
+  { sample, dense, experts, hiddenSize }: LayerStatistics,
+  tokens: readonly TokenObservation[],
+  block: MoeBlock,
+): void {
+  // Tokens are sampled by their number in the text, which is the order of the observations.
+  const numbers = sampleTokens(tokens.length, sampled, seed);
+  const [sums, gram, cosines] = [zeros(experts * hiddenSize), zeros(experts ** 2), zeros(experts ** 2)];
+  numbers.forEach((number, at) => {
+    const kept = Float64Array.from(sample.inputs.subarray(at * hiddenSize, (at + 1) * hiddenSize));
+    const { input } = tokens[number]!;
+    expect(norm(input.map((value, column) => value - kept[column]!)) / norm(input)).toBeLessThan(2 ** -8);
+    const gate = (expert: number) =>
+      block.weightsApplyTo === 'input' ? sigmoid(applyLinear(block.gate, kept)[expert]!) : 1;
+    const outputs = block.experts.map((network, expert) => applyGatedNetwork(network, scaled(kept, gate(expert))));
+    outputs.forEach((left, i) => {
+      left.forEach((value, column) => (sums[i * hiddenSize + column]! += value));
+      outputs.forEach((right, j) => {
+        gram[i * experts + j]! += dot(left, right);
+        cosines[i * experts + j]! += dot(left, right) / (norm(left) * norm(right));
+      });
+    });
+  });
+  const mean = (values: readonly number[]) => values.map((value) => value / sampled);
+  expect([...sample.tags]).toEqual([...numbers].map((number) => (number < texts[0]!.ids.length ? 1 : 0)));
+  expectClose(dense!.meanOutputs, mean(sums), 'meanOutputs');
+  expectClose(dense!.gram, gram, 'gram');
+  expectClose(dense!.cosines, mean(cosines), 'cosines');
 }
 
 /** Largest difference, relative to the largest value of the list. */

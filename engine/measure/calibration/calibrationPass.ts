@@ -8,7 +8,8 @@ import type { ActiveExperts } from '../layerWalk';
 import type { SequenceBatch } from '../sequenceBatches';
 import { countTokens, tokenOffsets, type TaggedSequence } from './batchTokens';
 import type { PassProgress } from './passProgress';
-import { measureLayer, passLayer, type LayerContext } from './layerPass';
+import { passDenseLayer, passMoeLayer, type LayerContext } from './layerPass';
+import { measureLayer } from './measureLayer';
 import type { LayerTrace } from './routingTrace';
 import { sampleTokens } from './tokenSample';
 
@@ -78,11 +79,13 @@ export async function runCalibration(options: CalibrationOptions): Promise<Calib
       }
       const report = (share: number) =>
         job.progress((at + share) / model.layers.length, `Layer ${at + 1} of ${model.layers.length}`);
-      const k = options.activeExperts[position];
-      if (layer.feedForward.kind === 'dense' || measured.has(layer.index)) {
-        await passLayer(context, layer, k, report);
+      const k = options.activeExperts[position]!;
+      if (layer.feedForward.kind === 'dense') {
+        await passDenseLayer(context, layer, report);
+      } else if (measured.has(layer.index)) {
+        await passMoeLayer(context, layer, k, report);
       } else {
-        const result = await measureLayer(context, layer, layer.feedForward.block, k!, report);
+        const result = await measureLayer(context, layer, layer.feedForward.block, k, report);
         measured.set(layer.index, result);
         await progress?.writeLayer(result);
       }

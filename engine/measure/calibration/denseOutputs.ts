@@ -1,6 +1,7 @@
 import type { MoeBlockSpec } from '../../families/specification';
 import { denseExpertsGraph, denseNames } from '../../graph/denseExpertsGraph';
-import { floats, openSession, type RuntimeOptions } from '../../runtime/session';
+import { openGraph } from '../../runtime/openGraph';
+import { floats, type RuntimeOptions } from '../../runtime/session';
 import { step, type JobContext } from '../jobContext';
 import type { DenseOutputs } from '../../methods/statistics';
 
@@ -25,7 +26,7 @@ export async function measureDenseOutputs(
   const sums = new Float64Array(count * width);
   const gram = new Float64Array(count * count);
   const cosines = new Float64Array(count * count);
-  const session = await openSession(denseExpertsGraph(block), runtime);
+  const session = await openGraph((target) => denseExpertsGraph(block, target), runtime);
   try {
     for (let start = 0; start < tokens; start += tokensPerStep) {
       const data = inputs.subarray(start * width, Math.min(tokens, start + tokensPerStep) * width);

@@ -1,19 +1,15 @@
-import type { LayerStatistics } from '../../methods/statistics';
-import type { DecoderLayerSpec, MoeBlockSpec } from '../../families/specification';
+import type { DecoderLayerSpec } from '../../families/specification';
 import { calibrationGraph, calibrationNames, mixerGraph } from '../../graph/calibrationGraph';
 import { decoderLayerGraph, layerNames } from '../../graph/decoderLayerGraph';
-import { floats, integers, openSession, type Feeds, type Results, type RuntimeSession } from '../../runtime/session';
+import { openGraph } from '../../runtime/openGraph';
+import { floats, type Feeds, type Results, type RuntimeSession } from '../../runtime/session';
 import type { HiddenStore } from '../hiddenStore';
 import { step } from '../jobContext';
 import type { LayerInputs } from '../layerInputs';
 import { allFinite, explainNonFinite } from '../nonFinite';
 import type { SequenceBatch } from '../sequenceBatches';
-import { gatherRows, realTokens, tagsOf, type BatchToken } from './batchTokens';
-import { roundToBfloat16 } from './bfloat16';
-import type { CalibrationOptions, MeasuredLayer } from './calibrationPass';
-import { measureDenseOutputs } from './denseOutputs';
-import { LayerAccumulator, totalSums, type CalibrationRows } from './layerAccumulator';
-import { TraceCollector } from './routingTrace';
+import { gatherRows, realTokens, type BatchToken } from './batchTokens';
+import type { CalibrationOptions } from './calibrationPass';
 
 /** Bytes of expert outputs `[tokens, k + 1, hidden]` (float32) of one step: bounds the engine's own memory. */
 const outputBytesPerStep = 2 ** 27;
@@ -32,65 +28,63 @@ export interface LayerContext extends CalibrationOptions {
   readonly offsets: readonly number[];
 }
 
-type Report = (share: number) => void;
+/** Told how far a layer is, from 0 to 1. */
+export type Report = (share: number) => void;
 
-/** Pushes all batches through a layer that nothing is measured of. */
-export async function passLayer(
-  context: LayerContext,
-  layer: DecoderLayerSpec,
-  k: number | undefined,
-  report: Report,
-): Promise<void> {
+/** What somebody wants to see of the tokens of one step. */
+export interface StepObserver {
+  /** Outputs of the calibration graph, besides the hidden states. */
+  outputs(tokens: readonly BatchToken[]): readonly string[];
+  observe(tokens: readonly BatchToken[], results: Results): void;
+}
+
+/** Pushes all batches through a layer without experts. */
+export async function passDenseLayer(context: LayerContext, layer: DecoderLayerSpec, report: Report): Promise<void> {
   const { model, batches, store, machine } = context;
-  const session = await openSession(decoderLayerGraph(layer, model.hiddenSize), machine);
+  const session = await openGraph((target) => decoderLayerGraph(layer, model.hiddenSize, target), machine, {
+    batched: [layerNames.hidden],
+  });
   try {
     for (const [at, batch] of batches.entries()) {
       report(at / batches.length);
-      const feeds = context.inputs.feeds(layer, batch.time, k);
-      const values = await runHidden(context, session, layer, batch, at, feeds, layerNames.next);
-      await store.write(String(at), values);
+      await store.write(String(at), await runHidden(context, session, layer, batch, at, layerNames.next));
     }
   } finally {
     await session.dispose();
   }
 }
 
-/** Pushes all batches through a MoE layer with k active experts and sums up what happens there. */
-export async function measureLayer(
+/**
+ * Pushes all batches through a MoE layer with k active experts. The same graphs run whether somebody observes or not, so that a
+ * continued pass gives the same bits.
+ */
+export async function passMoeLayer(
   context: LayerContext,
   layer: DecoderLayerSpec,
-  block: MoeBlockSpec,
   k: number,
   report: Report,
-): Promise<MeasuredLayer> {
-  const { model, batches, store, machine, tags, sampled, sequences, offsets } = context;
+  observer?: StepObserver,
+): Promise<void> {
+  const { model, batches, store, machine, sequences, offsets } = context;
   const width = model.hiddenSize;
-  const shape = { experts: block.experts.length, activeExperts: k, hiddenSize: width };
-  const sums = new LayerAccumulator(shape, tags);
-  const tokens = sequences.reduce((sum, { ids }) => sum + ids.length, 0);
-  const trace = context.trace ? new TraceCollector(tokens, k) : undefined;
-  const sampledInputs = new Float32Array(sampled.length * width);
-  const places = new Map(Array.from(sampled, (token, place) => [token, place]));
   const tokensPerStep = Math.max(1, Math.floor(outputBytesPerStep / (4 * (k + 1) * width)));
-
-  const mixer = await openSession(mixerGraph(layer, width), machine);
+  const mixer = await openGraph((target) => mixerGraph(layer, width, target), machine, {
+    batched: [layerNames.hidden],
+  });
   try {
-    const experts = await openSession(calibrationGraph(layer, width, k), machine);
+    const experts = await openGraph((target) => calibrationGraph(layer, width, k, target), machine);
     try {
       for (const [at, batch] of batches.entries()) {
         report(at / batches.length);
-        const feeds = Object.fromEntries(
-          Object.entries(context.inputs.feeds(layer, batch.time, k)).filter(([name]) => mixer.inputs.includes(name)),
-        );
-        const stream = await runHidden(context, mixer, layer, batch, at, feeds, calibrationNames.residual);
+        const stream = await runHidden(context, mixer, layer, batch, at, calibrationNames.residual);
         const rows = realTokens(batch, sequences, offsets);
         for (let start = 0; start < rows.length; start += tokensPerStep) {
           const part = rows.slice(start, start + tokensPerStep);
-          const wanted = outputNames(part.some(({ number }) => places.has(number)));
-          const residual = gatherRows(stream, part, width);
+          const data = gatherRows(stream, part, width);
+          const wanted = [calibrationNames.next, ...(observer?.outputs(part) ?? [])];
           const results = await step(context.job, `experts of layer ${layer.index}`, stepDeadlineSeconds, () =>
             experts.run(
-              { [calibrationNames.residual]: { type: 'float32', data: residual, shape: [part.length, width] } },
+              { [calibrationNames.residual]: { type: 'float32', data, shape: [part.length, width] } },
               wanted,
             ),
           );
@@ -98,17 +92,10 @@ export async function measureLayer(
           if (!allFinite(next)) {
             await explainNonFinite(layer, layer.index);
           }
-          const observed = calibrationRows(results, part);
-          sums.add(observed);
-          trace?.add(part, observed);
-          part.forEach(({ row, number }, position) => {
+          part.forEach(({ row }, position) => {
             stream.set(next.subarray(position * width, (position + 1) * width), row * width);
-            const place = places.get(number);
-            if (place !== undefined) {
-              const inputs = floats(results, calibrationNames.input);
-              sampledInputs.set(inputs.subarray(position * width, (position + 1) * width), place * width);
-            }
           });
+          observer?.observe(part, results);
         }
         await store.write(String(at), stream);
       }
@@ -118,30 +105,6 @@ export async function measureLayer(
   } finally {
     await mixer.dispose();
   }
-  roundToBfloat16(sampledInputs);
-  const dense =
-    context.dense && sampled.length > 0
-      ? await measureDenseOutputs(block, sampledInputs, machine, context.job)
-      : undefined;
-  const byTag = sums.byTag();
-  const statistics: LayerStatistics = {
-    index: layer.index,
-    ...shape,
-    total: totalSums(byTag, shape.experts),
-    byTag,
-    largestOutputs: sums.largestOutputs,
-    outputSums: Float32Array.from(sums.outputSums),
-    coactivation: sums.coactivation,
-    contributionProducts: sums.contributionProducts,
-    contributionGram: sums.contributionGram,
-    logitProducts: sums.logitProducts,
-    probabilityProducts: sums.probabilityProducts,
-    topMasses: sums.topMasses,
-    outputSquares: sums.outputSquares,
-    sample: { inputs: sampledInputs, tokens: sampled.length, tags: tagsOf(sampled, sequences, offsets) },
-    dense,
-  };
-  return { statistics, trace: trace?.trace };
 }
 
 async function runHidden(
@@ -150,11 +113,12 @@ async function runHidden(
   layer: DecoderLayerSpec,
   batch: SequenceBatch,
   at: number,
-  feeds: Feeds,
   output: string,
 ): Promise<Float32Array> {
   const data = await context.store.read(String(at));
   const shape = [batch.count, batch.time, context.model.hiddenSize];
+  const all = context.inputs.feeds(layer, batch.time, undefined);
+  const feeds: Feeds = Object.fromEntries(Object.entries(all).filter(([name]) => session.inputs.includes(name)));
   const results = await step(context.job, `layer ${layer.index}`, stepDeadlineSeconds, () =>
     session.run({ ...feeds, [layerNames.hidden]: { type: 'float32', data, shape } }, [output]),
   );
@@ -163,32 +127,4 @@ async function runHidden(
     await explainNonFinite(layer, layer.index);
   }
   return values;
-}
-
-/** Outputs to ask for: block inputs leave the graph only where some of them are sampled. */
-function outputNames(withInputs: boolean): string[] {
-  return Object.values(calibrationNames).filter(
-    (name) => name !== calibrationNames.residual && (withInputs || name !== calibrationNames.input),
-  );
-}
-
-function calibrationRows(results: Results, rows: readonly BatchToken[]): CalibrationRows {
-  return {
-    tokens: rows.length,
-    tags: Uint16Array.from(rows, ({ tag }) => tag),
-    experts: integers(results, calibrationNames.experts),
-    gates: floats(results, calibrationNames.gates),
-    logits: floats(results, calibrationNames.logits),
-    probabilities: floats(results, calibrationNames.probabilities),
-    logitProducts: floats(results, calibrationNames.logitProducts),
-    probabilityProducts: floats(results, calibrationNames.probabilityProducts),
-    outputSquares: floats(results, calibrationNames.outputSquares),
-    largest: floats(results, calibrationNames.largest),
-    gram: floats(results, calibrationNames.gram),
-    replacement: floats(results, calibrationNames.replacement),
-    removal: floats(results, calibrationNames.removal),
-    outputSums: floats(results, calibrationNames.outputSums),
-    blockSquares: floats(results, calibrationNames.blockSquares),
-    shift: floats(results, calibrationNames.shift),
-  };
 }
