@@ -1,3 +1,4 @@
+import type { CalibrateResult } from '../../engine/protocol/calibration';
 import type { CheckpointSummary } from '../../engine/protocol/checkpointSummary';
 import type { Plan } from '../../engine/protocol/plan';
 import type { EditedLayer, LossTable, PlanMeasurements } from '../../engine/protocol/planEditor';
@@ -72,6 +73,27 @@ export function lossTables(
   return [...ofBudget, ...ofProfile.filter(({ objective }) => objective !== first?.objective)];
 }
 
+/** How often text chose each expert of the layers; undefined where the text was run on other layers. */
+export function expertUse(
+  calibration: CalibrateResult,
+  layers: readonly EditedLayer[],
+  stale: boolean,
+): PlanMeasurements['expertUse'] {
+  const byLayer = new Map(calibration.layers.map((layer) => [layer.index, layer]));
+  const found = layers.flatMap(({ index, experts }) => {
+    const layer = byLayer.get(index);
+    return layer?.counts.length === experts ? [layer] : [];
+  });
+  return found.length !== layers.length
+    ? undefined
+    : {
+        tokens: calibration.tokens,
+        counts: found.map(({ counts }) => counts),
+        weak: found.map(({ coverage }) => [...new Set([...coverage.belowShare, ...coverage.neverChosen])]),
+        stale,
+      };
+}
+
 /** What is known about the checkpoint of a plan, as the page draws it. */
 export function planMeasurements(
   plan: Plan | undefined,
@@ -96,12 +118,15 @@ export function planMeasurements(
   }
   const layers = editedLayers(summary);
   const { budget, evaluations } = entry;
+  const { calibration } = entry;
+  const use = calibration && expertUse(calibration, layers, isResultStale(calibration, summary));
   const wrote = budget?.plan === file && plan?.budget?.total === budget.total && !isResultStale(budget, summary);
   return {
     ...known,
     state: 'ready',
     layers,
     tables: [...lossTables(entry, layers)],
+    ...(use === undefined ? {} : { expertUse: use }),
     ...(wrote ? { solved: budget.activeExperts } : {}),
     evaluations: evaluations
       .filter((run) => run.plan === file)

@@ -131,3 +131,37 @@ export function deepPlan(
     },
   };
 }
+
+/** The sample plan with pruned experts and bits, and the use of its experts on text. */
+export function prunedPlan(): { plan: Plan; measurements: PlanMeasurements } {
+  const experts = Array.from({ length: 32 }, (_, expert) => expert);
+  const keep = outputChange.map((_, layer) => experts.filter((expert) => (expert * 7 + layer * 3) % 5 !== 0));
+  const counts = outputChange.map((_, layer) =>
+    experts.map((expert) => Math.round((1 + Math.sin(layer + expert * 1.7)) * 2000)),
+  );
+  return {
+    plan: {
+      ...samplePlan,
+      prune: { method: 'reap', keep, calibrationTokens: 24576, seed: 0 },
+      quantize: {
+        method: 'gptq',
+        group: 32,
+        symmetric: false,
+        scope: 'experts',
+        layers: outputChange.map((_, layer) =>
+          layer % 3 === 0 ? 4 : { gate: 3, up: 3, down: layer % 2 ? 4 : [2, 4] },
+        ),
+        seed: 0,
+      },
+    },
+    measurements: {
+      ...measurements,
+      expertUse: {
+        tokens: 16000,
+        counts,
+        weak: outputChange.map((_, layer) => (layer === 4 ? [3, 9] : [])),
+        stale: false,
+      },
+    },
+  };
+}

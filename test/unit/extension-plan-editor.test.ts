@@ -1,7 +1,7 @@
 import { parse } from 'jsonc-parser';
 import { describe, expect, it } from 'vitest';
 import { planSchema, type Plan } from '../../engine/protocol/plan';
-import type { PlanEditorMessage, PlanMeasurements } from '../../engine/protocol/planEditor';
+import type { PlanEditorMessage } from '../../engine/protocol/planEditor';
 import { solveBudgets } from '../../engine/jobs/solveBudgets';
 import { planAfter, RefusedEdit } from '../../extension/plan/planChanges';
 import { readPlanDocument } from '../../extension/plan/planDocumentText';
@@ -208,7 +208,7 @@ describe('what is known about the checkpoint', () => {
     expect(state({ ...match, sameFingerprint: false })).toBe('other');
     expect(state(undefined)).toBe('none');
     expect(state(undefined, false)).toBe('untrusted');
-    const { summary: _, ...unread } = entry;
+    const unread = { folder: entry.folder, label: entry.label, evaluations: [] };
     expect(state({ checkpoint: { ...unread, state: 'inspecting' }, sameFingerprint: undefined })).toBe('reading');
     expect(state({ checkpoint: { ...unread, state: 'failed' }, sameFingerprint: undefined })).toBe('failed');
   });
@@ -277,7 +277,7 @@ describe('the front', () => {
       (layers) => (fails ? Promise.reject(new Error('engine gone')) : solveBudgets({ layers: [...layers] })),
       () => undefined,
     );
-    const problem = frontProblem(samplePlan, measurements as PlanMeasurements, 'lexi')!;
+    const problem = frontProblem(samplePlan, measurements, 'lexi')!;
     await solver.show(problem);
     expect(solver.current).toMatchObject({ points: [], reason: 'engine gone' });
     fails = false;

@@ -3,7 +3,7 @@ import { barIntent } from '../../webviews/plan-editor/barKeys';
 import { averageBits, bitsArithmetic, effectiveBits } from '../../webviews/plan-editor/bitsModel';
 import { allocated, asTrained, gradient, setAll, stepped } from '../../webviews/plan-editor/budgetGestures';
 import { pruneByRatio, pruneByThreshold, setCells } from '../../webviews/plan-editor/expertGestures';
-import { cellsIn } from '../../webviews/plan-editor/lasso';
+import { cellsIn } from '../../webviews/plan-editor/cellRange';
 import { PendingEdits } from '../../webviews/plan-editor/pendingEdits';
 import { lossAlong, sensitivityBackground } from '../../webviews/plan-editor/sensitivityBackground';
 import { lossTable, measurements, samplePlan } from '../support/planEditorSamples';

@@ -6,16 +6,13 @@ import type { ChartSurface } from './chartFigure';
 import { axisOptions, readChartTheme } from './chartTheme';
 import type { ChartTheme } from './chartTheme';
 import { cividisTable } from './colourScale';
+import type { ExpertMark } from './expertMark';
 import { HeatMapBitmap } from './heatMapBitmap';
 import { cellArea, cellAt, cellsHeight } from './heatMapGeometry';
 import type { Area } from './heatMapGeometry';
 import { valueRange } from './heatMapValues';
 import type { ValueRange } from './heatMapValues';
 import { registerCharts } from './registration';
-
-/** What becomes of an expert. */
-export const expertMarks = ['none', 'kept', 'pruned', 'merged'] as const;
-export type ExpertMark = (typeof expertMarks)[number];
 
 export interface ExpertGridData {
   readonly rows: number;

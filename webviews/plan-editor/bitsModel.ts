@@ -1,7 +1,7 @@
 import type { PlanQuantize } from '../../engine/protocol/plan';
 import { text } from '../strings';
 import { formatDecimals } from '../ui-kit/numbers';
-import type { Explanation } from './explanationPanel';
+import type { Explanation } from './explanation';
 
 export const projections = ['gate', 'up', 'down'] as const;
 export type Projection = (typeof projections)[number];

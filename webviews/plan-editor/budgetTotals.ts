@@ -9,7 +9,8 @@ import {
   formatMeasured,
   formatShare,
 } from '../ui-kit/numbers';
-import type { Explanation, ExplanationPanel } from './explanationPanel';
+import type { Explanation } from './explanation';
+import type { ExplanationPanel } from './explanationPanel';
 import { lossAt } from './layerState';
 import type { LayerState } from './layerState';
 import { tableSource, tableUnit } from './lossTableText';

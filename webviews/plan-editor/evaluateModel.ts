@@ -8,7 +8,7 @@ import {
   formatSigned,
   formatSignedShare,
 } from '../ui-kit/numbers';
-import type { Explanation } from './explanationPanel';
+import type { Explanation } from './explanation';
 
 export type PlanRun = PlanMeasurements['evaluations'][number];
 

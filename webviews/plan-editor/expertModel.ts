@@ -1,7 +1,7 @@
-import type { ExpertMark } from '../charts/expertGrid';
+import type { ExpertMark } from '../charts/expertMark';
 import { text } from '../strings';
 import { formatInteger, formatShare } from '../ui-kit/numbers';
-import type { Explanation } from './explanationPanel';
+import type { Explanation } from './explanation';
 import type { PlanView } from './layerState';
 
 /** The experts of one layer as the plan has them. */

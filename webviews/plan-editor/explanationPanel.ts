@@ -1,13 +1,6 @@
 import { text } from '../strings';
 import { element } from '../ui-kit/elements';
-
-/** Why a value is what it is: the rule behind it, the number with its arithmetic, and where the number comes from. */
-export interface Explanation {
-  readonly title: string;
-  readonly rule: string;
-  readonly number: string;
-  readonly source: string;
-}
+import type { Explanation } from './explanation';
 
 /** The line at the foot of the editor that explains whatever has the focus or the pointer. */
 export interface ExplanationPanel {

@@ -2,7 +2,7 @@ import type { LossTable, PlanMeasurements } from '../../engine/protocol/planEdit
 import type { Plan } from '../../engine/protocol/plan';
 import { text } from '../strings';
 import { formatMeasured, formatShare } from '../ui-kit/numbers';
-import type { Explanation } from './explanationPanel';
+import type { Explanation } from './explanation';
 import { lossAt } from './layerState';
 import type { LayerState } from './layerState';
 import { tableSource, tableUnit } from './lossTableText';
