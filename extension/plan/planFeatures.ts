@@ -62,6 +62,7 @@ export class PlanFeatures implements vscode.CodeLensProvider, vscode.HoverProvid
       new vscode.CodeLens(range, { title, command, arguments: [argument] });
     const match = this.match(document, text);
     const lenses = [lens(this.totalTitle(text), 'moeTuner.openDashboard', match?.checkpoint.folder)];
+    lenses.push(lens(localize('Edit visually'), 'moeTuner.openPlanEditor', document.uri));
     const works = document.uri.scheme === 'file' && vscode.workspace.isTrusted && match?.sameFingerprint !== false;
     if (works && match?.checkpoint.summary?.forward.supported !== false) {
       lenses.push(lens(localize('Evaluate plan…'), 'moeTuner.evaluatePlan', document.uri));
