@@ -4,6 +4,7 @@ import { localize } from '../common/localize';
 import { showError } from '../common/showError';
 import { applyPlan } from './applyPlan';
 import { calibrate } from './calibrate';
+import { comparePlans } from './comparePlans';
 import { evaluateCheckpoint, evaluatePlan } from './evaluate';
 import { clearCache, copyDiagnostics, restartEngine, showDoctor } from './engineReports';
 import { findBudgets } from './findBudgets';
@@ -73,6 +74,7 @@ function handlers(services: Services, dashboard: DashboardPlaces): Record<Comman
     'moeTuner.applyPlan': (argument, options) => applyPlan(services, argument, optionsOf(options)),
     'moeTuner.openPlanEditor': (argument) => openPlanEditor(argument),
     'moeTuner.openPlanAsText': (argument) => openPlanAsText(argument),
+    'moeTuner.comparePlans': (argument) => comparePlans(argument),
     'moeTuner.openSample': (target) => openSample(services, target as SampleTarget | undefined),
     'moeTuner.openDashboard': (argument) => {
       select(argument);

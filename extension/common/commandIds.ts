@@ -11,6 +11,7 @@ export const commands = {
   'moeTuner.applyPlan': { internal: false },
   'moeTuner.openPlanEditor': { internal: false },
   'moeTuner.openPlanAsText': { internal: false },
+  'moeTuner.comparePlans': { internal: false },
   'moeTuner.openSample': { internal: false },
   'moeTuner.openDashboard': { internal: false },
   'moeTuner.openDashboardInEditor': { internal: false },

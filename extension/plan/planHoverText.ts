@@ -4,6 +4,7 @@ import { isProfileStale, isResultStale } from '../config/staleness';
 import { formatNumber, formatPercent } from '../common/format';
 import { localize } from '../common/localize';
 import { damageSentence, decisionSentence, layerDamage, savingSentence, tableObjective } from './layerExplanation';
+import { layerPicture } from './layerPicture';
 import { evaluationMeasurement } from './planMeasurements';
 
 /** The document a number stands in. */
@@ -99,9 +100,11 @@ function sensitivity(layer: number, active: number, { profile, summary }: Checkp
     raw: formatNumber(raw),
     relative: formatPercent(relative),
   });
+  const picture = layerPicture(measured?.raw ?? [], active);
+  const shown = picture === '' ? [line] : [line, picture];
   return isProfileStale(profile, summary)
-    ? [line, localize('_Stale: measured before the checkpoint changed._')]
-    : [line];
+    ? [...shown, localize('_Stale: measured before the checkpoint changed._')]
+    : shown;
 }
 
 function measurement(checkpoint: CheckpointEntry, document: PlanDocument | undefined): string[] {
