@@ -41,13 +41,8 @@ export function mergeNotes(
       'Low-rank matrices are written out dense: the plan shows their quality, no runtime here stores them smaller.',
     );
   }
-  const codes = blocks.some(({ experts }) => specStorage(experts[0]) !== 'plain');
-  if (codes) {
-    notes.push('Merged experts are computed in bfloat16; the others keep their codes.');
+  if (blocks.some(({ experts }) => experts[0]?.down.weight.storage === 'mxfp4')) {
+    notes.push('Merged experts are computed in bfloat16; the others keep their 4-bit codes.');
   }
   return notes;
-}
-
-function specStorage(network: MoeBlockSpec['experts'][number] | undefined): string | undefined {
-  return network?.down.weight.storage;
 }

@@ -4,7 +4,7 @@ import type { ResolvedMergeOptions } from '../protocol/merging';
 import type { MergeGroup, MergeSamples, MergeTools } from './mergeGroup';
 import { runNetwork } from './mergeRuns';
 import type { FeedForwardWeights } from './readWeight';
-import { computedDtype, writeLinear } from './writeWeight';
+import { writeLinearLike } from './writeWeight';
 
 /** A merged expert before its refit: as it is stored, and its numbers. */
 interface MergedExpert {
@@ -38,13 +38,12 @@ export async function refitGroup(
   }
   const down = weights.down.map((value, at) => value + change[at]!);
   const like = block.experts[group.members[0]!]!.down;
-  const written = await writeLinear(
+  const written = await writeLinearLike(
     tools.scratch,
     `layers.${block.layer}.merged.${group.members[0]}.refitted.down`,
     down,
     [weights.hiddenSize, weights.width],
     like,
-    computedDtype(like.weight),
     weights.downBias,
   );
   return { ...network, down: written };

@@ -108,8 +108,8 @@ describe.each(tinyCheckpoints.map(({ name }) => name))('weights of %s', (name) =
 const mergedFamilies = ['olmoe-clipped', 'gpt_oss', 'gpt_oss-mxfp4', 'llama4_text-chunked', 'deepseek_v3-fp8'];
 
 describe.each(mergedFamilies)('merging in %s', (name) => {
-  // Products of FP8 codes and scales are rounded to bfloat16 when they are written; other storages fit it exactly.
-  const rounding = name.endsWith('fp8') ? 5e-3 : 1e-6;
+  // A block of FP8 codes may end up with a scale that differs in its last bit; other storages come back exactly.
+  const rounding = name.endsWith('fp8') ? 2e-5 : 1e-6;
 
   it('leaves groups of one alone, and makes the same bytes of the same group', async () => {
     const block = await firstBlock(name);
