@@ -135,9 +135,10 @@ export function renderEvaluation(result: EvaluateResult): string {
 }
 
 export function renderApply(result: ApplyResult): string {
-  const { out, files, activeExperts, notes } = result;
+  const { out, files, activeExperts, experts, notes } = result;
   return [
     `${out}: ${files.length} files, ${bytes(result.bytes)}, as predicted`,
+    ...(experts === undefined ? [] : [`Experts per MoE layer: ${experts.join(' ')}`]),
     `Active experts per MoE layer: ${activeExperts.join(' ')}`,
     ...notes,
   ].join('\n');

@@ -32,6 +32,10 @@ export const applyResultSchema = z.object({
       'One number for all layers, a list in the config, generated code that sets a number per layer, or a model that computes them.',
     ),
   activeExperts: z.array(z.number().int()),
+  experts: z
+    .array(z.number().int())
+    .optional()
+    .describe('Experts that are left per MoE layer in order; absent where the weights are those of the checkpoint.'),
   files: z.array(writtenFileSchema),
   bytes: z.number().int().describe('Bytes of the files as they lie on disk.'),
   predictedBytes: z.number().int().describe('The same as computed before anything was written.'),
