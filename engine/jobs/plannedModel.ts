@@ -3,6 +3,7 @@ import type { JobContext } from '../measure/jobContext';
 import type { ActiveExperts } from '../measure/layerWalk';
 import { TunerError } from '../protocol/errors';
 import type { Plan } from '../protocol/plan';
+import { roundOthers } from '../transform/quantizeOthers';
 import { ScratchWeights } from '../transform/scratchWeights';
 import { changesWeights, transformBlocks, withBlocks } from '../transform/transformModel';
 import { assertActiveExperts, requestedActiveExperts, trainedActiveExperts } from './activeExperts';
@@ -61,12 +62,16 @@ async function transformed(model: OpenModel, plan: Plan, planFile: string, job: 
       assertActiveExperts(blocks[at]!, k, { code: 'malformedPlan', file: planFile, place: `activeExperts[${at}]` });
     });
     const activeExperts = plan.activeExperts ?? blocks.map((block) => block.activeExperts);
+    const others =
+      plan.quantize?.scope === 'all'
+        ? await roundOthers(model.resolved.decoder(), plan, { scratch, job, planFile })
+        : (original: ModelSpec) => original;
     return {
       blocks,
       activeExperts,
       weightsChanged: true,
       changed: true,
-      decoder: (original) => withBlocks(original, blocks),
+      decoder: (original) => withBlocks(others(original), blocks),
       dispose: () => scratch.dispose(),
     };
   } catch (error) {

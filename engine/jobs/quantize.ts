@@ -4,14 +4,15 @@ import { VariantMeter } from '../measure/variantMeter';
 import type { JobContext } from '../measure/jobContext';
 import { batchSequences } from '../measure/sequenceBatches';
 import { allocateBits, type AllocatedBits } from '../methods/quantize/bitAllocation';
-import { bitsArithmetic } from '../methods/quantize/bitSizes';
+import { bitsArithmetic, storedBits } from '../methods/quantize/bitSizes';
 import { codeBits, type CodeBits } from '../methods/quantize/quantizedMatrix';
 import { quantizers, type ExpertBits, type QuantizerName } from '../methods/quantize/quantizers';
 import { TunerError } from '../protocol/errors';
-import type { Plan, PlanQuantize } from '../protocol/plan';
+import { planSchema, type Plan, type PlanQuantize } from '../protocol/plan';
 import { bitGranularities, type QuantizeParams, type QuantizeResult } from '../protocol/quantization';
 import type { RuntimeOptions } from '../runtime/session';
 import { assertGroups, commonGroups, shortestBits } from '../transform/quantizeBits';
+import { otherWeights, roundOthers, type ChangeDecoder } from '../transform/quantizeOthers';
 import { roundedWeightsKey, writeRoundedWeights } from '../transform/roundedWeightsFile';
 import { ScratchWeights } from '../transform/scratchWeights';
 import { withBlocks } from '../transform/transformModel';
@@ -40,6 +41,8 @@ interface QuantizeRun extends RoundingRun {
   readonly blocks: readonly MoeBlockSpec[];
   readonly text: QuantizeText | undefined;
   readonly meter: VariantMeter | undefined;
+  /** Rounds what is not an expert, where the scope asks for it. */
+  readonly others: ChangeDecoder;
 }
 
 /**
@@ -64,6 +67,7 @@ export async function quantize(
     const runtime = await runtimeOptions(services, job);
     const text = params.text.length > 0 ? await quantizeText(model, params) : undefined;
     const decoder = withBlocks(model.resolved.decoder(), base.blocks);
+    const others = await roundOthers(decoder, otherPlan(params, group), { scratch, job, planFile: out ?? '--group' });
     meter = text === undefined ? undefined : await openMeter(decoder, text, runtime, job);
     const run = {
       params,
@@ -76,6 +80,7 @@ export async function quantize(
       job,
       text,
       meter,
+      others,
     };
     const allocation = await allocate(run);
     const rounded = await bestRounding(run, allocation.bits);
@@ -93,6 +98,17 @@ export async function quantize(
     await scratch.dispose();
     await base.dispose();
   }
+}
+
+/** Bits outside the experts: those of the experts where they are uniform; a budget is spent on experts, and the rest has 8. */
+function otherBits({ scope, bits }: QuantizeParams): number | undefined {
+  return scope === 'all' ? (bits ?? 8) : undefined;
+}
+
+function otherPlan(params: QuantizeParams, group: number): Plan {
+  const { symmetric, scope, seed } = params;
+  const section = { method: 'rtn', group, symmetric, scope, layers: [16], others: otherBits(params), seed };
+  return planSchema.parse({ quantize: section });
 }
 
 function assertRequest({ bits, averageBits, effectiveBits, maximumBytes, method, text }: QuantizeParams): void {
@@ -219,7 +235,7 @@ async function bestRounding(run: QuantizeRun, bits: Allocation['bits']): Promise
     const share = (1 - from) / names.length;
     const progress = [from + share * at, from + share * (at + 1)] as const;
     const rounded = await roundBlocks(run, name, bits, text?.calibration, progress);
-    const quality = await meter?.measure(withBlocks(run.model, rounded.blocks).layers);
+    const quality = await meter?.measure(withBlocks(run.others(run.model), rounded.blocks).layers);
     if (quality !== undefined) {
       candidates.push({ method: name, kl: quality.kl });
     }
@@ -245,6 +261,8 @@ async function report(
   const before = run.blocks.reduce((sum, block, at) => sum + originalBytes(block, bits[at]!), 0);
   const bytes = Math.ceil(totals.storedBits / 8);
   const averageBits = totals.codeBits / totals.weights;
+  const outside = params.scope === 'all' ? otherWeights(run.model) : { weights: 0, bytes: 0 };
+  const outsideBits = storedBits({ weights: outside.weights, bits: otherBits(params) ?? 16, group, symmetric });
   return {
     checkpoint: model.checkpoint.folder,
     fingerprint: model.fingerprint,
@@ -258,7 +276,8 @@ async function report(
     arithmetic: bitsArithmetic(averageBits, group, symmetric),
     bytes,
     originalBytes: before,
-    checkpointBytes: model.checkpoint.bytes - before + bytes,
+    checkpointBytes:
+      model.checkpoint.bytes - before + bytes - outside.bytes + Math.ceil(outside.weights === 0 ? 0 : outsideBits / 8),
     layers,
     allocations,
     candidates,
@@ -278,6 +297,11 @@ function notesOf(
   text: QuantizeText | undefined,
 ): string[] {
   const notes: string[] = [];
+  if (params.scope === 'all') {
+    notes.push(
+      `Attention and dense layers are rounded to nearest at ${otherBits(params)} bits; bytes and effective bits are those of the experts. Routers, norms, embeddings and shared experts stay.`,
+    );
+  }
   if (params.method === 'auto' && text === undefined) {
     notes.push(`No calibration text was given, so nothing was measured: the data-free method "${name}" rounded.`);
   }
@@ -316,6 +340,7 @@ async function writeSection(
     symmetric,
     scope: params.scope,
     layers: shortestBits(bits),
+    ...(params.scope === 'all' ? { others: otherBits(params) } : {}),
     effectiveBits: Number(effectiveBits.toFixed(6)),
     ...(calibrated ? { options: { weights } } : {}),
     ...(text === undefined ? {} : { calibrationTokens: text.tokens }),

@@ -1,0 +1,110 @@
+import { specTensors } from '../families/specTensors';
+import type { LinearSpec, ModelSpec } from '../families/specification';
+import { step } from '../measure/jobContext';
+import { codeBits } from '../methods/quantize/quantizedMatrix';
+import { roundToNearest } from '../methods/quantize/roundToNearest';
+import { TunerError } from '../protocol/errors';
+import type { Plan } from '../protocol/plan';
+import { writeQuantized } from './quantizeWeights';
+import { readLinear } from './readWeight';
+import type { TransformContext } from './stage';
+
+/** Longest time one matrix may take, in seconds. */
+const matrixDeadlineSeconds = 600;
+
+/** Changes a decoder; layers that nothing changes keep their identity. */
+export type ChangeDecoder = (original: ModelSpec) => ModelSpec;
+
+/**
+ * Rounds the linear maps of token mixers and dense layers to nearest, where the plan says so. Routers, norms, embeddings, heads and
+ * shared experts stay as they are.
+ * @throws TunerError `malformedPlan` for rows that the group does not divide, `writeFailed`, `cancelled`
+ */
+export async function roundOthers(model: ModelSpec, plan: Plan, context: TransformContext): Promise<ChangeDecoder> {
+  const { quantize } = plan;
+  const bits = codeBits.find((known) => known === quantize?.others);
+  if (quantize?.scope !== 'all' || bits === undefined) {
+    return (original) => original;
+  }
+  const { group, symmetric } = quantize;
+  const round = async (linear: LinearSpec, place: string): Promise<LinearSpec> => {
+    const { inputSize: columns, outputSize: rows } = linear;
+    if (columns % group !== 0 || (columns * bits) % 8 !== 0) {
+      throw new TunerError(
+        'malformedPlan',
+        `A group of ${group} weights does not divide the ${columns} inputs of ${place}.`,
+        {
+          file: context.planFile,
+          place: 'quantize.group',
+          wayOut: 'Choose a smaller group, or the scope "experts".',
+        },
+      );
+    }
+    return step(context.job, `rounding of ${place}`, matrixDeadlineSeconds, async () => {
+      const matrix = roundToNearest({ values: await readLinear(linear), rows, columns }, { bits, group, symmetric });
+      const weight = await writeQuantized(context.scratch, place, matrix);
+      return { ...linear, weight, orientation: 'output-major' };
+    });
+  };
+  const parts = new Map<number, { mixer: unknown; network: unknown }>();
+  for (const layer of model.layers) {
+    const { feedForward, mixer, index } = layer;
+    const dense = feedForward.kind === 'dense' ? feedForward.network : undefined;
+    parts.set(index, {
+      mixer: await mapLinears(mixer, `layer ${index}`, round),
+      network: await mapLinears(dense, `layer ${index}`, round),
+    });
+  }
+  return (original) => ({
+    ...original,
+    layers: original.layers.map((layer) => {
+      const { mixer, network } = parts.get(layer.index)! as {
+        mixer: typeof layer.mixer;
+        network: Extract<typeof layer.feedForward, { kind: 'dense' }>['network'];
+      };
+      const feedForward = layer.feedForward.kind === 'dense' ? { ...layer.feedForward, network } : layer.feedForward;
+      return { ...layer, mixer, feedForward };
+    }),
+  });
+}
+
+/** The same structure with every linear map in it replaced. */
+async function mapLinears(
+  value: unknown,
+  place: string,
+  change: (linear: LinearSpec, place: string) => Promise<LinearSpec>,
+): Promise<unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return value;
+  }
+  if (isLinear(value)) {
+    return change(value, place);
+  }
+  const entries: [string, unknown][] = [];
+  for (const [key, part] of Object.entries(value)) {
+    entries.push([key, await mapLinears(part, `${place}.${key}`, change)]);
+  }
+  return Object.fromEntries(entries);
+}
+
+function isLinear(value: object): value is LinearSpec {
+  return 'weight' in value && 'orientation' in value && 'inputSize' in value;
+}
+
+/** Weights of the linear maps that {@link roundOthers} rounds, and the bytes they take now. */
+export function otherWeights(model: ModelSpec): { readonly weights: number; readonly bytes: number } {
+  const linears = model.layers.flatMap(({ mixer, feedForward }) =>
+    linearsIn([mixer, feedForward.kind === 'dense' ? feedForward.network : undefined]),
+  );
+  return {
+    weights: linears.reduce((sum, { inputSize, outputSize }) => sum + inputSize * outputSize, 0),
+    bytes: linears.flatMap(({ weight }) => specTensors(weight)).reduce((sum, entry) => sum + entry.byteLength, 0),
+  };
+}
+
+function linearsIn(value: unknown): LinearSpec[] {
+  if (typeof value !== 'object' || value === null) {
+    return [];
+  }
+  return isLinear(value) ? [value] : Object.values(value).flatMap(linearsIn);
+}
