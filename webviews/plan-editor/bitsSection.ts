@@ -1,6 +1,6 @@
 import type { PlanQuantize } from '../../engine/protocol/plan';
 import { ChartFigure } from '../charts/chartFigure';
-import { HeatMapChart } from '../charts/heatMapChart';
+import { ExpertGrid } from '../charts/expertGrid';
 import { createColourLegend } from '../charts/legend';
 import { text } from '../strings';
 import { element, setText } from '../ui-kit/elements';
@@ -18,7 +18,7 @@ const bitKeys: Readonly<Record<string, number>> = { '2': 2, '3': 3, '4': 4, '8':
 export class BitsSection implements EditorPart {
   readonly root: HTMLElement;
   private view: PlanView | undefined;
-  private chart: HeatMapChart | undefined;
+  private chart: ExpertGrid | undefined;
   private restored = false;
   private readonly figure: ChartFigure;
   private readonly shell;
@@ -39,7 +39,7 @@ export class BitsSection implements EditorPart {
         this.explain(position.row, position.column);
       },
       createSurface: (canvas) => {
-        this.chart = new HeatMapChart(canvas);
+        this.chart = new ExpertGrid(canvas);
         return this.chart;
       },
     });
@@ -131,13 +131,14 @@ export class BitsSection implements EditorPart {
       columnHeaders: [...projections],
     };
     chart?.update({
-      values,
+      scores: values,
       rows: layers.length,
       columns: projections.length,
       ...headers,
       rowTitle: text('layerAxis'),
       columnTitle: text('planProjectionAxis'),
-      chosen: undefined,
+      marks: [],
+      selected: new Set(),
     });
     const range = chart?.range;
     if (range !== undefined) {
