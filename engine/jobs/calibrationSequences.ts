@@ -31,6 +31,9 @@ export interface CalibrationSequences {
   readonly notes: readonly string[];
 }
 
+/** Most tasks and domains: every one has sums of its own for every expert. */
+const mostTags = 256;
+
 /** Texts are called short when, joined, this many of them fit into one window. */
 const shortTextsPerWindow = 4;
 
@@ -50,21 +53,26 @@ export async function calibrationSequences(
     });
   }
   const tokenizer = await loadTokenizer(model.checkpoint);
+  const datasets = (await loadDatasets(options.text)).flatMap(splitByTag);
+  const tags = [...new Set(datasets.map(({ name }) => name))];
+  if (tags.length > mostTags) {
+    throw new TunerError('malformedText', `The texts have ${tags.length} different tasks or domains.`, {
+      place: 'task, domain',
+      wayOut: `Use at most ${mostTags}, or leave the fields out.`,
+    });
+  }
   const { config, keys } = model.resolved.recognised;
   const positions = config.optionalInteger(keys.maxPositions)?.value ?? defaultWindowLength;
   const length = options.length ?? Math.min(defaultWindowLength, positions);
   const { windows, perDocument } = options;
-  const groups = (await loadDatasets(options.text)).flatMap((dataset) =>
-    splitByTag(dataset).map((part) => ({
-      ...part,
-      windows: makeWindows(part, tokenizer, { length, perDocument, windows }),
-    })),
-  );
+  const groups = datasets.map((part) => ({
+    ...part,
+    windows: makeWindows(part, tokenizer, { length, perDocument, windows }),
+  }));
   const limits = shareOut(
     groups.map((group) => group.windows.reduce((sum, ids) => sum + ids.length, 0)),
     options.tokens ?? Infinity,
   );
-  const tags = [...new Set(groups.map(({ name }) => name))];
   const chosen = groups.map((group, at) => ({ ...group, windows: spreadEvenly(group.windows, limits[at]!) }));
   const sequences = chosen.flatMap((group) =>
     group.windows.map((ids): TaggedSequence => ({ ids, tag: tags.indexOf(group.name) })),

@@ -74,6 +74,14 @@ describe('tags of calibration text', () => {
     expect((await cut({ length: 48, text: [file] })).notes).toEqual([]);
   });
 
+  test('hundreds of tags are refused: somebody put a line number there', async () => {
+    const file = path.join(await temporaryFolder(), 'numbered.jsonl');
+    const numbered = Array.from({ length: 300 }, (_, at) => JSON.stringify({ task: `line ${at}`, text: 'ab>ab\n' }));
+    await writeFile(file, numbered.join('\n'));
+    const error = await failureOf(cut({ text: [file] }));
+    expect([error.code, error.message]).toEqual(['malformedText', 'The texts have 300 different tasks or domains.']);
+  });
+
   test('no text is wrong usage', async () => {
     expect((await failureOf(cut({ text: [] }))).code).toBe('usage');
   });
