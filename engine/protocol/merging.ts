@@ -17,9 +17,10 @@ export const mergeRouterNames = ['first', 'mean', 'all'] as const;
 
 /**
  * What the down projection is refitted to: the part of the layer's output that the group's members have on the tokens that chose
- * them, or the weighted mean of the members' outputs on all sampled tokens.
+ * them; the weighted mean of the members' outputs on all sampled tokens; or what the merged layer still lacks of its output, one
+ * merged expert after the other.
  */
-export const mergeRefitNames = ['none', 'routed', 'average'] as const;
+export const mergeRefitNames = ['none', 'routed', 'average', 'layer'] as const;
 
 /** How the members of a group become one; `options` of the plan section. Absent keys take the simplest way. */
 export const mergeOptionsSchema = z

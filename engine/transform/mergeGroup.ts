@@ -48,7 +48,7 @@ export async function mergeGroup(
   const average = await averageOf(block, networks, group.shares, options, samples, tools);
   const weights = options.rank === undefined ? average : await compressed(average, options, tools.product);
   const merged = await writeFeedForward(tools.scratch, name, weights, first!);
-  if (options.refit === 'none') {
+  if (options.refit === 'none' || options.refit === 'layer') {
     return merged;
   }
   return refitGroup(block, group, { network: merged, weights }, options, samples!, tools);

@@ -77,7 +77,7 @@ async function routedSamples(
     if (own.length === 0) {
       continue;
     }
-    const x = rowsOf(inputs, own, hiddenSize, (token) => (onInput ? gate(token, member) : 1));
+    const x = inputRows(inputs, own, hiddenSize, onInput ? own.map((token) => gate(token, member)) : undefined);
     const { y } = await runNetwork(block.experts[member]!, block.activation, x, job);
     own.forEach((token, row) => {
       const factor = onInput ? 1 : gate(token, member);
@@ -87,7 +87,7 @@ async function routedSamples(
       }
     });
   }
-  const x = rowsOf(inputs, tokens, hiddenSize, (token) => (onInput ? mass(token) : 1));
+  const x = inputRows(inputs, tokens, hiddenSize, onInput ? tokens.map(mass) : undefined);
   const { intermediate, y } = await runNetwork(merged, block.activation, x, job);
   const width = merged.down.inputSize;
   tokens.forEach((token, row) => {
@@ -126,18 +126,18 @@ async function averageSamples(
   return { tokens, width: merged.down.inputSize, hiddenSize, activations: intermediate, residual };
 }
 
-/** Rows of some tokens, each times a factor. */
-function rowsOf(
-  inputs: Float32Array,
+/** Rows `[tokens, width]` of some tokens, each times a factor. */
+export function inputRows(
+  values: Float32Array,
   tokens: readonly number[],
-  hiddenSize: number,
-  factor: (token: number) => number,
+  width: number,
+  factors?: readonly number[],
 ): Float32Array {
-  const rows = new Float32Array(tokens.length * hiddenSize);
+  const rows = new Float32Array(tokens.length * width);
   tokens.forEach((token, row) => {
-    const by = factor(token);
-    for (let at = 0; at < hiddenSize; at += 1) {
-      rows[row * hiddenSize + at] = by * inputs[token * hiddenSize + at]!;
+    const by = factors?.[row] ?? 1;
+    for (let at = 0; at < width; at += 1) {
+      rows[row * width + at] = by * values[token * width + at]!;
     }
   });
   return rows;

@@ -4,6 +4,7 @@ import { TunerError } from '../protocol/errors';
 import { mergeOptionsSchema, type ResolvedMergeOptions } from '../protocol/merging';
 import type { Plan, PlanMerge } from '../protocol/plan';
 import { mergeGroup, type MergeGroup } from './mergeGroup';
+import { refitLayer } from './mergeLayerRefit';
 import { withMergedExperts } from './mergeRouter';
 import { RuntimeProducts } from './mergeRuns';
 import { mergeSamples } from './mergeStatistics';
@@ -47,11 +48,14 @@ async function mergeBlock(
   const samples = needsSamples(options) ? await mergeSamples(block, plan.merge!, context) : undefined;
   const products = new RuntimeProducts(job);
   try {
+    const tools = { scratch, job, product: products.product };
     const merged = [];
     for (const group of groups) {
-      merged.push(await mergeGroup(block, group, options, samples, { scratch, job, product: products.product }));
+      merged.push(await mergeGroup(block, group, options, samples, tools));
     }
-    return await withMergedExperts(block, groups, merged, options.router, scratch);
+    const fitted =
+      options.refit === 'layer' ? await refitLayer(block, groups, merged, options, samples!, tools) : merged;
+    return await withMergedExperts(block, groups, fitted, options.router, scratch);
   } finally {
     await products.dispose();
   }

@@ -10,6 +10,7 @@ import { plainProduct } from '../../engine/methods/merge/matrixProduct';
 import { SeededRandom } from '../../engine/numeric/seededRandom';
 import { mergeOptionsSchema, type MergeOptions } from '../../engine/protocol/merging';
 import { mergeGroup, type MergeGroup, type MergeSamples, type MergeTools } from '../../engine/transform/mergeGroup';
+import { refitLayer } from '../../engine/transform/mergeLayerRefit';
 import { withMergedExperts } from '../../engine/transform/mergeRouter';
 import { denseGates, runNetwork } from '../../engine/transform/mergeRuns';
 import { readFeedForward } from '../../engine/transform/readWeight';
@@ -211,3 +212,35 @@ it('fits what a layer adds on the tokens that chose the group', async () => {
   const refitted = error(await outputs({ alignment: 'weights', refit: 'routed', ridge: 1e-3 }));
   expect(refitted).toBeLessThan(plain * 0.9);
 });
+
+it.each(['olmoe-clipped', 'llama4_text-chunked', 'gpt_oss'])(
+  'brings the output of a merged layer of %s nearer with every router',
+  async (name) => {
+    const block = await firstBlock(name);
+    const with_ = tools();
+    const samples = await samplesOf(block, 240);
+    const groups = [
+      { members: [0, 1, 5], shares: [0.5, 0.3, 0.2] },
+      { members: [2], shares: [1] },
+      { members: [3, 4], shares: [0.6, 0.4] },
+      { members: [6], shares: [1] },
+      { members: [7], shares: [1] },
+    ];
+    const merged = [];
+    for (const group of groups) {
+      merged.push(await merge(block, group, { alignment: 'weights' }, with_));
+    }
+    const wanted = await runBlock(block, samples.inputs, block.activeExperts, testRuntime, job);
+    for (const router of ['first', 'all'] as const) {
+      const error = async (experts: readonly FeedForwardSpec[]) => {
+        const changed = await withMergedExperts(block, groups, experts, router, with_.scratch);
+        const y = await runBlock(changed, samples.inputs, block.activeExperts, testRuntime, job);
+        return y.reduce((sum, value, at) => sum + (value - wanted[at]!) ** 2, 0);
+      };
+      const options = mergeOptionsSchema.parse({ refit: 'layer', ridge: 1e-3, router });
+      const refitted = await refitLayer(block, groups, merged, options, samples, with_);
+      expect(refitted[1]).toBe(block.experts[2]);
+      expect(await error(refitted)).toBeLessThan((await error(merged)) * 0.95);
+    }
+  },
+);
