@@ -13,7 +13,7 @@ import { lossRows } from './budgetTables';
 import { assertGates, gateCorrection } from './budgetGates';
 import { calibrationText } from './calibrationText';
 import { openModel, planTarget, type OpenModel } from './openModel';
-import { assertPlanAccepts, updatePlan } from './planFile';
+import { assertPlanAccepts, lockedLayers, updatePlan } from './planFile';
 import { runtimeOptions, type EngineServices } from './services';
 
 /** What `auto` falls back to where there is no text to measure on; it says so in the notes. */
@@ -40,10 +40,11 @@ type Choice = Omit<BudgetResult, 'checkpoint' | 'fingerprint' | 'objective' | 's
 export async function budget(params: BudgetParams, services: EngineServices, job: JobContext): Promise<BudgetResult> {
   const start = performance.now();
   const model = await openModel(params.checkpoint);
-  const run = prepare(params, model, services, job);
   if (params.out !== undefined) {
     await assertPlanAccepts(path.resolve(params.out), planTarget(model));
   }
+  const locked = params.out === undefined ? undefined : await lockedLayers(path.resolve(params.out), planTarget(model));
+  const run = prepare(params, model, locked, services, job);
   const choice = await choose(run);
   const gates = await gateCorrection(model, choice.activeExperts, params, services, job);
   const result: BudgetResult = {
@@ -66,7 +67,13 @@ export async function budget(params: BudgetParams, services: EngineServices, job
 }
 
 /** Checks the request before anything is measured: a typing mistake must not cost minutes. */
-function prepare(params: BudgetParams, model: OpenModel, services: EngineServices, job: JobContext): BudgetRun {
+function prepare(
+  params: BudgetParams,
+  model: OpenModel,
+  perLayer: BudgetGuards['perLayer'],
+  services: EngineServices,
+  job: JobContext,
+): BudgetRun {
   if (params.average !== undefined && params.total !== undefined) {
     throw new TunerError('usage', 'Give an average or a total, not both.', { place: '--average, --total' });
   }
@@ -85,7 +92,8 @@ function prepare(params: BudgetParams, model: OpenModel, services: EngineService
   }));
   const fixed = layers.filter((layer) => layer.fixed).map(({ index }) => index);
   const { minimumActive, maximumActive, objective, solver, seed } = params;
-  const guards: BudgetGuards = { minimumActive, maximumActive, pinned: [...new Set([...params.pinned, ...fixed])] };
+  const pinned = [...new Set([...params.pinned, ...fixed])];
+  const guards: BudgetGuards = { minimumActive, maximumActive, pinned, perLayer };
   const total = params.average === undefined ? params.total : totalForAverage(params.average, layers.length);
   const { minimumActive: minimum, ...rest } = guards;
   chooseBudgets({ layers, objective: 'uniform', solver: 'exact', total, minimumActive: minimum, guards: rest, seed });

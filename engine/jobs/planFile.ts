@@ -99,6 +99,19 @@ export async function planInFile(file: string): Promise<Plan | undefined> {
   return place === undefined ? undefined : readPlan(place);
 }
 
+/** Bounds of the layers that an existing plan locks, by decoder index: the active experts it gives them. */
+export async function lockedLayers(
+  file: string,
+  { moeLayers }: PlanTarget,
+): Promise<ReadonlyMap<number, { readonly minimum: number; readonly maximum: number }>> {
+  const { locked = [], activeExperts }: Partial<Plan> = (await planInFile(file)) ?? {};
+  const bounds = locked.flatMap((layer): [number, { minimum: number; maximum: number }][] => {
+    const active = activeExperts?.[moeLayers.indexOf(layer)];
+    return active === undefined ? [] : [[layer, { minimum: active, maximum: active }]];
+  });
+  return new Map(bounds);
+}
+
 /** Changes to a plan: keys that are given are set, keys given as undefined are deleted, all others stay. */
 export type PlanChanges = { readonly [Key in keyof Plan]?: Plan[Key] | undefined };
 

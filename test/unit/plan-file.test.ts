@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm, stat, symlink, writeFile, lstat } from 
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { assertPlanFits, readPlan, updatePlan, type PlanTarget } from '../../engine/jobs/planFile';
+import { assertPlanFits, lockedLayers, readPlan, updatePlan, type PlanTarget } from '../../engine/jobs/planFile';
 import { TunerError } from '../../engine/protocol/errors';
 import type { Plan } from '../../engine/protocol/plan';
 
@@ -224,5 +224,23 @@ describe('updatePlan', () => {
     await updatePlan(link, { notes: 'n' });
     expect((await lstat(link)).isSymbolicLink()).toBe(true);
     expect((await readPlan(file)).notes).toBe('n');
+  });
+});
+
+describe('lockedLayers', () => {
+  const target: PlanTarget = { family: 'olmoe', fingerprint: 'f00d', moeLayers: [1, 3, 4], expertsPerLayer: [8, 8, 8] };
+
+  it('are bounded to the numbers that the plan gives them, by decoder layer', async () => {
+    await writeFile(file, '{ "activeExperts": [2, 4, 1], "locked": [3, 4, 7] }');
+    expect([...(await lockedLayers(file, target))]).toEqual([
+      [3, { minimum: 4, maximum: 4 }],
+      [4, { minimum: 1, maximum: 1 }],
+    ]);
+  });
+
+  it('are none in a plan that does not exist yet, or that has no numbers to keep', async () => {
+    expect((await lockedLayers(file, target)).size).toBe(0);
+    await writeFile(file, '{ "locked": [3] }');
+    expect((await lockedLayers(file, target)).size).toBe(0);
   });
 });
