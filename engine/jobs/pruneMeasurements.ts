@@ -15,9 +15,6 @@ import { ResultCache } from './resultCache';
 /** Part of every cache key: raise it when the meaning of a measurement changes. */
 const measurementVersion = 1;
 
-/** Bytes of weights up to which sessions of several plans stay open at once. */
-const keptBytes = 2 ** 31;
-
 /** What a plan does to the experts of a model. */
 export interface PrunedModel {
   /** Experts that stay per MoE layer, ascending. */
@@ -101,13 +98,11 @@ export class PruneMeasurements {
 
   private openMeter(): Promise<VariantMeter> {
     const { decoder, sequences, runtime, job } = this;
-    const bytes = specTensors(decoder).reduce((sum, entry) => sum + entry.byteLength, 0);
     return VariantMeter.open({
       model: decoder,
       runtime,
       batches: batchSequences(sequences, attentionHeads(decoder)),
       sequences,
-      openSessions: bytes <= keptBytes ? 4 * decoder.layers.length : 1,
       job,
     });
   }

@@ -150,8 +150,7 @@ function openMeter(
   job: JobContext,
 ): Promise<VariantMeter> {
   const batches = batchSequences(held, attentionHeads(decoder));
-  const openSessions = 2 * decoder.layers.length;
-  return VariantMeter.open({ model: decoder, runtime, batches, sequences: held, openSessions, job });
+  return VariantMeter.open({ model: decoder, runtime, batches, sequences: held, job });
 }
 
 interface Allocation {

@@ -66,7 +66,7 @@ export class AllocationMeter {
   private constructor(private readonly options: AllocationMeterOptions) {
     const { model, runtime, batches } = options;
     this.store = new HiddenStore(runtime.hiddenMemoryBytes);
-    this.sessions = new LayerSessions(model, runtime);
+    this.sessions = new LayerSessions(model, runtime, 'many');
     const tokens = batches.reduce((sum, { count, time }) => sum + count * time, 0);
     this.stride = Math.max(1, Math.ceil((4 * tokens * model.hiddenSize * model.layers.length) / traceBytes));
   }

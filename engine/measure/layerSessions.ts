@@ -7,7 +7,10 @@ import type { RuntimeOptions, RuntimeSession } from '../runtime/session';
 /** Mapped weight bytes up to which the sessions of all layers stay open; larger models keep one layer at a time. */
 const keptBytes = 2 ** 31;
 
-/** Sessions of the decoder layers of one model. Small models keep them between passes, large ones stream. */
+/**
+ * Sessions of the decoder layers of one model. A walk through the layers needs one at a time; small models keep all of them where
+ * layers are run again and again. An open session keeps the memory of its largest run.
+ */
 export class LayerSessions {
   private readonly open = new Map<number, RuntimeSession>();
   private readonly keepAll: boolean;
@@ -15,8 +18,9 @@ export class LayerSessions {
   constructor(
     readonly model: ModelSpec,
     private readonly runtime: RuntimeOptions,
+    passes: 'one' | 'many' = 'one',
   ) {
-    this.keepAll = specTensors(model).reduce((sum, entry) => sum + entry.byteLength, 0) <= keptBytes;
+    this.keepAll = passes === 'many' && specTensors(model).reduce((sum, entry) => sum + entry.byteLength, 0) <= keptBytes;
   }
 
   /** The session of layer `index`; it may close the session of another layer. */

@@ -26,13 +26,17 @@ interface Trace {
   readonly states: readonly string[];
 }
 
+/**
+ * Sessions that stay open, the ones used last. Every session keeps the memory of its largest run, hundreds of megabytes, so few are
+ * worth it: opening one costs a small part of a run.
+ */
+const openSessions = 2;
+
 export interface VariantMeterOptions {
   readonly model: ModelSpec;
   readonly runtime: RuntimeOptions;
   readonly batches: readonly SequenceBatch[];
   readonly sequences: readonly Int32Array[];
-  /** Sessions that stay open, the ones used last; every changed layer is one of its own. */
-  readonly openSessions: number;
   readonly job: JobContext;
 }
 
@@ -125,7 +129,7 @@ export class VariantMeter {
       this.sessions.set(layer, known);
       return known;
     }
-    while (this.sessions.size >= this.options.openSessions) {
+    while (this.sessions.size >= openSessions) {
       const [oldest, session] = [...this.sessions][0]!;
       this.sessions.delete(oldest);
       await session.dispose();
