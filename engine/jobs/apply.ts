@@ -21,6 +21,8 @@ import { toTunerError, TunerError } from '../protocol/errors';
 import { rewriteModel, type RewrittenModel } from '../transform/rewriteModel';
 import { trainedActiveExperts } from './activeExperts';
 import { applyOnnx } from './applyOnnx';
+import { applyToOnnxModel } from './applyToOnnxModel';
+import { isOnnxModel } from '../onnxModel/openOnnxModel';
 import { applyPacked, assertPackable, isPackedTarget } from './applyPacked';
 import { openModel, type OpenModel } from './openModel';
 import { readPlan } from './planFile';
@@ -47,6 +49,9 @@ export async function apply(
 ): Promise<ApplyResult> {
   const start = performance.now();
   const out = path.resolve(params.out);
+  if (params.target === 'onnx' && (await isOnnxModel(params.checkpoint))) {
+    return applyToOnnxModel(params, job, options);
+  }
   const fitting = await openFitting(params);
   const { model, plan, activeExperts, weightsChange } = fitting;
   const chosen = chosenDelivery(fitting, params.target);
@@ -89,6 +94,7 @@ export async function apply(
       out,
       delivery,
       activeExperts: [...activeExperts],
+      ...(weightsChange ? { experts: counts } : {}),
       files: [...written.files],
       bytes: written.bytes,
       predictedBytes: predicted,

@@ -3,10 +3,15 @@ import type { CheckpointSummary, LayerSummary } from '../protocol/checkpointSumm
 import type { TensorEntry } from '../checkpoint/types';
 import type { ResolvedModel } from '../families/resolveModel';
 import { specTensors } from '../families/specTensors';
+import { isOnnxModel } from '../onnxModel/openOnnxModel';
+import { inspectOnnx } from './inspectOnnx';
 import { openModel } from './openModel';
 
 /** What the headers of a checkpoint say; no weights are read but samples of the routers. */
 export async function inspect(folder: string): Promise<CheckpointSummary> {
+  if (await isOnnxModel(folder)) {
+    return inspectOnnx(folder);
+  }
   const { checkpoint, resolved, fingerprint } = await openModel(folder);
   const blocks = new Map(resolved.blocks.map((block) => [block.layer, block]));
   const layers = Array.from({ length: resolved.layerCount }, (_, index): LayerSummary => {

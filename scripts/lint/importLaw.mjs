@@ -50,6 +50,10 @@ export const rooms = {
     rooms: ['engine/runtime', 'engine/jobs', 'extension', 'webviews'],
     packages: ['vscode', 'files'],
   },
+  'engine/onnxModel': {
+    rooms: ['engine/runtime', 'engine/measure', 'engine/methods', 'engine/jobs', 'extension', 'webviews'],
+    packages: ['vscode'],
+  },
   'engine/transform': { rooms: ['engine/jobs', 'extension', 'webviews'], packages: ['vscode'] },
   'engine/export': { rooms: ['engine/jobs', 'extension', 'webviews'], packages: ['vscode'] },
   'engine/jobs': { rooms: ['extension', 'webviews', 'test'], packages: ['vscode'] },
