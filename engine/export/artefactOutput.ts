@@ -10,8 +10,11 @@ export interface ArtefactOutput {
   writeText(file: string, text: string): Promise<void>;
   /** @param copied is told how many bytes of a copy are done; it may throw to end it */
   place(source: CopiedFile, file: string, copied: (bytes: number) => void): Promise<Placement>;
-  /** @param written is told how many bytes are done; it may throw to end it */
-  stream(content: StreamedFile, file: string, written: (bytes: number) => void): Promise<void>;
+  /**
+   * @param written is told how many bytes are done; it may throw to end it
+   * @returns what flushes and closes the file; to be called once, so that the next file can be written meanwhile
+   */
+  stream(content: StreamedFile, file: string, written: (bytes: number) => void): Promise<() => Promise<void>>;
 }
 
 /** Bytes of a copy that are read at once. */
@@ -47,10 +50,17 @@ export const diskOutput: ArtefactOutput = {
     const handle = await open(file, 'wx');
     try {
       await content.stream(handle, written);
-      await handle.sync();
-    } finally {
+    } catch (error) {
       await handle.close();
+      throw error;
     }
+    return async () => {
+      try {
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+    };
   },
 };
 

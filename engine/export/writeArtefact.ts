@@ -85,30 +85,56 @@ async function writeFiles(
     files.reduce((sum, file) => sum + predictedBytes(file), 0),
   );
   const placements = new Set<Placement>();
+  const flushes = new Flushes();
   let before = 0;
-  // Files about the others come after them.
-  for (const file of [...files].sort((left, right) => Number('closing' in left) - Number('closing' in right))) {
-    assertGoesOn(job);
-    job.progress(before / total, `Writing ${file.name}`);
-    const place = path.join(folder, ...file.name.split('/'));
-    await mkdir(path.dirname(place), { recursive: true });
-    const start = before;
-    const goesOn = (verb: string) => (bytes: number) => {
+  try {
+    // Files about the others come after them.
+    for (const file of [...files].sort((left, right) => Number('closing' in left) - Number('closing' in right))) {
       assertGoesOn(job);
-      job.progress((start + bytes) / total, `${verb} ${file.name}`);
-    };
-    if ('text' in file) {
-      await output.writeText(place, file.text);
-    } else if ('closing' in file) {
-      await output.writeText(place, await file.closing(folder));
-    } else if ('stream' in file) {
-      await output.stream(file, place, goesOn('Writing'));
-    } else {
-      placements.add(await output.place(file, place, goesOn('Copying')));
+      job.progress(before / total, `Writing ${file.name}`);
+      const place = path.join(folder, ...file.name.split('/'));
+      await mkdir(path.dirname(place), { recursive: true });
+      const start = before;
+      const goesOn = (verb: string) => (bytes: number) => {
+        assertGoesOn(job);
+        job.progress((start + bytes) / total, `${verb} ${file.name}`);
+      };
+      if ('text' in file) {
+        await output.writeText(place, file.text);
+      } else if ('closing' in file) {
+        await output.writeText(place, await file.closing(folder));
+      } else if ('stream' in file) {
+        await flushes.add(await output.stream(file, place, goesOn('Writing')));
+      } else {
+        placements.add(await output.place(file, place, goesOn('Copying')));
+      }
+      before += predictedBytes(file);
     }
-    before += predictedBytes(file);
+  } finally {
+    await flushes.end();
   }
   return placements;
+}
+
+/** Flushes files one after the other while later ones are written. */
+class Flushes {
+  private last: Promise<void> = Promise.resolve();
+
+  /** Starts a flush when the one before it is done; waits for that one, so that at most one file is unflushed. */
+  async add(flush: () => Promise<void>): Promise<void> {
+    const before = this.last;
+    this.last = before.then(flush, async (error: unknown) => {
+      await flush().catch(() => undefined);
+      throw error;
+    });
+    // Whoever waits next gets a failure.
+    this.last.catch(() => undefined);
+    await before;
+  }
+
+  async end(): Promise<void> {
+    await this.last;
+  }
 }
 
 /** Sizes as they lie on disk. @throws TunerError `writeFailed` where they are not the predicted ones */

@@ -452,6 +452,7 @@ test('every target says what it can load, before one is chosen', async () => {
     ['sglang', false],
     ['llama.cpp', false],
     ['onnx', true],
+    ['compressed-tensors', false],
   ]);
   expect(targets.every(({ explanation }) => explanation.length > 40)).toBe(true);
 });

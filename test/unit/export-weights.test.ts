@@ -275,10 +275,11 @@ describe('what was written is looked at before it gets its name', () => {
   const spoiling = (change: (bytes: Buffer, header: number) => void): ArtefactOutput => ({
     ...diskOutput,
     async stream(content, file, progress) {
-      await diskOutput.stream(content, file, progress);
+      const flush = await diskOutput.stream(content, file, progress);
       const bytes = await readFile(file);
       change(bytes, 8 + Number(bytes.readBigUInt64LE(0)));
       await writeFile(file, bytes);
+      return flush;
     },
   });
 
@@ -308,7 +309,7 @@ describe('what was written is looked at before it gets its name', () => {
     const output: ArtefactOutput = {
       ...diskOutput,
       async stream(content, file, progress) {
-        await diskOutput.stream(content, file, progress);
+        const flush = await diskOutput.stream(content, file, progress);
         const down = [...readStrictly(path.dirname(file)).tensors].find(([name]) =>
           /experts\.0\.down_proj/.test(name),
         )!;
@@ -316,6 +317,7 @@ describe('what was written is looked at before it gets its name', () => {
         const at = bytes.indexOf(down[1].data);
         bytes.copyWithin(at, at + 64, at + down[1].data.length);
         await writeFile(file, bytes);
+        return flush;
       },
     };
     const plan = { ...content, prune: { ...content.prune, correction } };
