@@ -17,7 +17,7 @@ import {
   objectiveNames,
   solverNames,
 } from '../protocol/budget';
-import { providerNames } from '../protocol/doctor';
+import { expertPrecisions, providerNames } from '../protocol/doctor';
 import { defaultWindowLength, evaluateParamsSchema } from '../protocol/evaluation';
 import { defaultProfileSamples, profileInputs, profileParamsSchema } from '../protocol/sensitivity';
 import { engineVersion } from '../version';
@@ -33,9 +33,9 @@ import {
   positiveInteger,
   positiveNumber,
 } from './optionValues';
-import { renderApply, renderBudget, renderDoctor, renderEvaluation, renderProfile, renderSummary } from './render';
 import { pruneCommand } from './pruneCommand';
 import { quantizeCommand } from './quantizeCommand';
+import { renderApply, renderBudget, renderDoctor, renderEvaluation, renderProfile, renderSummary } from './render';
 import { runCommand, type CommonOptions } from './session';
 import { significant } from './table';
 
@@ -74,6 +74,15 @@ export function createProgram(programDirectory: string): Command {
       .command(usage)
       .description(description)
       .addOption(new Option('--provider <name>', 'execution provider').choices([...providerNames]).default('auto'))
+      .addOption(
+        new Option('--precision <name>', 'precision of the experts on a GPU (default: float32)').choices([
+          ...expertPrecisions,
+        ]),
+      )
+      .option(
+        '--runtime <folder>',
+        'folder with another onnxruntime-node (default: MOE_TUNER_RUNTIME or the bundled one)',
+      )
       .option('--threads <n>', 'threads of one operator; 0 takes one per core', nonNegativeInteger, 0)
       .option('--cache <folder>', 'folder of cached measurements (default: MOE_TUNER_CACHE or the user cache)')
       .option(
