@@ -244,3 +244,25 @@ it.each(['olmoe-clipped', 'llama4_text-chunked', 'gpt_oss'])(
     }
   },
 );
+
+it('compresses merged matrices, the nearer the more parameters it may use', async () => {
+  const block = await firstBlock('gpt_oss');
+  const with_ = tools();
+  const group = { members: [0, 3], shares: [0.5, 0.5] };
+  const plain = await readFeedForward(await merge(block, group, {}, with_));
+  const error = async (options: MergeOptions) => {
+    const { up, down } = await readFeedForward(await merge(block, group, options, with_));
+    const squares = (left: Float32Array, right: Float32Array) =>
+      left.reduce((sum, value, at) => sum + (value - right[at]!) ** 2, 0);
+    return squares(up, plain.up) + squares(down, plain.down);
+  };
+  const errors = [
+    await error({ rank: 0.2 }),
+    await error({ rank: 0.2, sparse: 0.25 }),
+    await error({ rank: 0.6, sparse: 0.25 }),
+    await error({ rank: 0.6, sparse: 1 }),
+  ];
+  expect(errors).toEqual([...errors].sort((a, b) => b - a));
+  expect(errors[0]).toBeGreaterThan(0);
+  expect(errors[3]).toBe(0);
+});
