@@ -239,16 +239,12 @@ describe('a person in the plan editor', () => {
     await editor.screenshot('5-other-model');
   });
 
-  it.each([
-    { name: 'dark', theme: 'Dark Modern', className: 'vs-dark' },
-    { name: 'high-contrast', theme: 'Dark High Contrast', className: 'hc-black' },
-    { name: 'high-contrast-light', theme: 'Light High Contrast', className: 'hc-light' },
-  ])('reads it in the theme $name', async ({ name, theme, className }) => {
-    await editor.command('View: Close All Editors');
+  it('reads it in high contrast', async () => {
     await openVisual(planName);
     await shows(start);
-    await editor.changeTheme(theme, className);
+    await editor.changeTheme('Dark High Contrast', 'hc-black');
     await bars().nth(2).focus();
-    await editor.screenshot(`6-${name}`);
+    await shows(start);
+    await editor.screenshot('6-high-contrast');
   });
 });

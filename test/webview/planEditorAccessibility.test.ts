@@ -4,7 +4,15 @@ import type { AxeResults } from 'axe-core';
 import { describe, expect, test } from 'vitest';
 import type { PlanEditorUpdate } from '../../engine/protocol/planEditor';
 import { planEditorHarness } from '../support/planEditorHarness';
-import { documentOf, evaluated, everything, measurements, running, samplePlan } from '../support/planEditorSamples';
+import {
+  documentOf,
+  evaluated,
+  everything,
+  measurements,
+  prunedPlan,
+  running,
+  samplePlan,
+} from '../support/planEditorSamples';
 import type { WebviewPage } from '../support/webviewBrowser';
 import { webviewThemes } from '../support/webviewThemes';
 
@@ -20,6 +28,8 @@ async function findings(view: WebviewPage): Promise<string[]> {
     .flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html.slice(0, 160)} ${node.failureSummary ?? ''}`));
 }
 
+const pruned = prunedPlan();
+
 /** Messages that bring the page into states a person meets. */
 const states: Readonly<Record<string, readonly PlanEditorUpdate[]>> = {
   locked: [documentOf({ ...samplePlan, locked: [2, 3] }), running],
@@ -27,6 +37,7 @@ const states: Readonly<Record<string, readonly PlanEditorUpdate[]>> = {
   changedOnDisk: [documentOf(samplePlan, { changedOnDisk: true })],
   other: [documentOf(samplePlan), { ...measurements, state: 'other', layers: [], tables: [] }],
   unmeasured: [documentOf(samplePlan), { ...measurements, tables: [] }],
+  experts: [documentOf(pruned.plan), pruned.measurements],
 };
 
 describe.each(webviewThemes)('the $name theme', (theme) => {
