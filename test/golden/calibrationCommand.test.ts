@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import * as z from 'zod';
 import { readStatistics } from '../../engine/measure/calibration/statisticsFile';
 import { samplePath } from '../support/brokenSamples';
-import { runCommandLine } from '../support/commandLine';
+import { runCommandLine, type CommandLineOptions } from '../support/commandLine';
 import { useEngineBundles } from '../support/engineBundles';
 
 const bundles = useEngineBundles();
@@ -26,18 +26,18 @@ beforeAll(() =>
 );
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-function run(...words: readonly string[]) {
+function run(words: readonly string[], options: CommandLineOptions = {}) {
   return runCommandLine(
     bundles().commandLine,
     ['calibrate', samplePath, ...words, '--provider', 'cpu', '--threads', '2'],
-    { environment: { MOE_TUNER_CACHE: file('cache') } },
+    { ...options, environment: { MOE_TUNER_CACHE: file('cache') } },
   );
 }
 
 test('prints the document of the contract and writes the file', async () => {
   const out = file('statistics.safetensors');
   const words = ['--text', file('text.jsonl'), '--per-document', '--length', '48', '--sample', '4', '--out', out];
-  const { code, stdout, stderr } = await run(...words, '--json');
+  const { code, stdout, stderr } = await run([...words, '--json']);
   expect(stderr).not.toMatch(/error/i);
   expect(code).toBe(0);
   const result = z
@@ -58,7 +58,7 @@ test('prints the document of the contract and writes the file', async () => {
   }
   expect((await readStatistics(out)).statistics.tags).toEqual(['copy', 'sort']);
 
-  const table = await run(...words);
+  const table = await run(words);
   expect(table.code).toBe(0);
   expect(table.stdout).toMatch(/never chosen/);
   expect(table.stdout).toMatch(/copy \d+, sort \d+/);
@@ -73,9 +73,23 @@ test('wrong usage ends with 2 and writes nothing', async () => {
     [['--text', file('missing.txt'), '--out', out], /missing\.txt/],
     [['--text', file('text.jsonl'), '--out', out, '--length', '1'], /--length/],
   ] as const) {
-    const { code, stdout, stderr } = await run(...words);
+    const { code, stdout, stderr } = await run(words);
     expect([code, stdout]).toEqual([2, '']);
     expect(stderr).toMatch(message);
   }
   expect(readdirSync(folder)).toEqual(before);
+});
+
+test('an interrupted run ends with 130 and continues', async () => {
+  const text = path.join(samplePath, 'calibration.jsonl');
+  const words = ['--text', text, '--per-document', '--tokens', '600', '--sample', '4', '--seed', '7', '--json'];
+  const out = file('continued.safetensors');
+  const stopped = await run([...words, '--out', out], { interruptAt: /25% Layer/ });
+  expect([stopped.code, stopped.stdout]).toEqual([130, '']);
+  expect(readdirSync(folder)).not.toContain('continued.safetensors');
+  const { code, stdout } = await run([...words, '--out', out]);
+  expect(code).toBe(0);
+  const { resumedLayers } = z.object({ resumedLayers: z.number() }).parse(JSON.parse(stdout));
+  expect(resumedLayers).toBeGreaterThan(0);
+  expect(resumedLayers).toBeLessThan(8);
 });
