@@ -6,6 +6,7 @@ import { copySample } from '../support/brokenSamples';
 import { runCommandLine } from '../support/commandLine';
 import { useEngineBundles } from '../support/engineBundles';
 import { readTensorFile } from '../support/reference/readTensors';
+import { randomPrunePlan } from '../support/prunePlan';
 import { temporaryFolder } from '../support/temporaryFolder';
 
 /** `apply` as scripts call it, and what the written checkpoint is to the other commands. */
@@ -79,6 +80,31 @@ describe('apply', () => {
     expect(tuned).not.toEqual(await logits(sample));
   });
 
+  test('writes a pruned checkpoint that inspect and forward take like any other', async () => {
+    const out = path.join(root, 'pruned');
+    await writeFile(plan, JSON.stringify(await randomPrunePlan(sample, 0.5)));
+    const { code, stdout } = await run(
+      'apply',
+      sample,
+      '--plan',
+      plan,
+      '--target',
+      'huggingface',
+      '--out',
+      out,
+      '--json',
+    );
+    expect(code).toBe(0);
+    const result = applied.extend({ experts: z.array(z.number()) }).parse(JSON.parse(stdout));
+    expect([result.experts, result.predictedBytes]).toEqual([activeExperts.map(() => 8), result.bytes]);
+    expect((await readdir(root)).filter((name) => name.includes('partial'))).toEqual([]);
+    const inspected = await run('inspect', out, '--json');
+    const { layers } = z
+      .looseObject({ layers: z.array(z.looseObject({ experts: z.number() })) })
+      .parse(JSON.parse(inspected.stdout));
+    expect(layers.map(({ experts }) => experts)).toEqual(result.experts);
+  });
+
   test('prints what was written, for people', async () => {
     await writeFile(plan, JSON.stringify({ version: 1, activeExperts: activeExperts.map(() => 2) }));
     const out = path.join(root, 'line');
@@ -94,7 +120,7 @@ describe('apply', () => {
       /--target: llama\.cpp cannot load different numbers .*--override-kv takes no list.*huggingface, vllm/,
     ],
     ['sglang', /--target: SGLang cannot load different numbers/],
-    ['tensorrt', /Allowed choices are huggingface, vllm, sglang, llama\.cpp, onnx/],
+    ['tensorrt', /Allowed choices are huggingface, vllm, sglang, llama\.cpp, onnx, compressed-tensors/],
   ])('--target %s ends with 2, its reason and nothing written', async (target, message) => {
     const out = path.join(root, 'tuned');
     const { code, stdout, stderr } = await run(
