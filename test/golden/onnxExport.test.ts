@@ -13,6 +13,8 @@ import { samplePath } from '../support/brokenSamples';
 import { engineLogits, testRuntime } from '../support/engineRun';
 import { failureOf } from '../support/failureOf';
 import { temporaryFolder } from '../support/temporaryFolder';
+import { tinyCheckpoints } from '../support/tinyCheckpoints/tinyCheckpoints';
+import { writeTinyCheckpoint } from '../support/tinyCheckpoints/writeTinyCheckpoint';
 
 /** What `apply --target onnx` writes computes what the streamed forward computes, at once and token by token. */
 
@@ -21,8 +23,9 @@ const families = (await readdir(familiesFolder)).sort();
 
 const tolerance = 1e-3;
 /** Longer than the sliding windows and the chunks of the small checkpoints. */
-const promptLength = 52;
-const generatedTokens = 24;
+const longRun = { promptLength: 52, generatedTokens: 24 };
+/** As long as the rotary scalings and windows of the tiny checkpoints need. */
+const shortRun = { promptLength: 20, generatedTokens: 6 };
 
 async function exportPlan(checkpoint: string, plan: Partial<Plan>): Promise<{ plan: string; out: string }> {
   const root = await temporaryFolder();
@@ -37,7 +40,11 @@ async function exportPlan(checkpoint: string, plan: Partial<Plan>): Promise<{ pl
 }
 
 /** Compares an export with the streamed forward of the same plan: two prompts, then greedy generation with the cache. */
-async function compare(checkpoint: string, exported: { plan: string; out: string }): Promise<void> {
+async function compare(
+  checkpoint: string,
+  exported: { plan: string; out: string },
+  { promptLength, generatedTokens } = longRun,
+): Promise<void> {
   const model = await openModel(checkpoint);
   const planned = await openPlannedModel(model, { plan: exported.plan }, quietJob());
   const vocabulary = model.resolved.vocabularySize;
@@ -95,6 +102,26 @@ describe.each([...families.map((name) => path.join(familiesFolder, name)), sampl
   test('as it was trained', async () => {
     const { layers, active } = await trained(checkpoint);
     await compare(checkpoint, await exportPlan(checkpoint, { activeExperts: Array<number>(layers).fill(active) }));
+  });
+});
+
+/**
+ * What the golden families do not have: short convolutions, long rotary scalings, chunks, norms after the branches, other activations,
+ * storages, multipliers.
+ */
+const special = /lfm2|longrope|yarn|chunked|exaone|granite.*multipliers|mxfp4|minimax_m2|minicpm|dbrx|hunyuan|fp8/;
+const specialCheckpoints = tinyCheckpoints.filter(({ name }) => special.test(name));
+
+test('tiny checkpoints of all these are here', () => {
+  expect(specialCheckpoints.length).toBeGreaterThan(10);
+});
+
+describe.each(specialCheckpoints.map((checkpoint) => [checkpoint.name, checkpoint] as const))('%s', (_, tiny) => {
+  test('as it was made', async () => {
+    const checkpoint = writeTinyCheckpoint(tiny, path.join(await temporaryFolder(), 'tiny'));
+    const { resolved } = await openModel(checkpoint);
+    const activeExperts = resolved.blocks.map((block) => block.activeExperts);
+    await compare(checkpoint, await exportPlan(checkpoint, { activeExperts }), shortRun);
   });
 });
 

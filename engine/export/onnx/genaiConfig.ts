@@ -43,13 +43,20 @@ function cacheSizes(mixers: readonly TokenMixerSpec[]): { heads: number; keyValu
   return { heads: 1, keyValueHeads: 1, headSize: 1 };
 }
 
+/** Rotary frequencies that depend on the length of the whole sequence are exported as they are for sequences up to this one. */
+function positionLimit(mixer: TokenMixerSpec): number {
+  const scaling = mixer.kind === 'short-convolution' ? undefined : mixer.rotary?.scaling;
+  return scaling?.kind === 'dynamic' ? scaling.maxPositions : Infinity;
+}
+
 /** `genai_config.json` for a decoder whose graph has the names of {@link decoderNames}. */
 export function genaiConfigText(model: ModelSpec, recognised: RecognisedModel): string {
   const mixers = model.layers.map(({ mixer }) => mixer);
   const convolution = mixers.find((mixer) => mixer.kind === 'short-convolution');
   const { heads, keyValueHeads, headSize } = cacheSizes(mixers);
   const { config, keys } = recognised;
-  const contextLength = config.optionalInteger(keys.maxPositions)?.value ?? defaultContextLength;
+  const stated = config.optionalInteger(keys.maxPositions)?.value ?? defaultContextLength;
+  const contextLength = Math.min(stated, ...mixers.map(positionLimit));
   const token = (name: string): unknown => config.raw(name) ?? undefined;
   const endOfText = token('eos_token_id');
   const firstEnd = Array.isArray(endOfText) ? (endOfText as unknown[])[0] : endOfText;
