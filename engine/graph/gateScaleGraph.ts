@@ -1,6 +1,7 @@
 import { TensorProto_DataType as DataType } from 'onnx-buf';
 import type { MoeBlockSpec } from '../families/specification';
 import { GraphBuilder } from './graphBuilder';
+import { cpuTarget, type GraphTarget } from './graphTarget';
 import { moeBlockValues } from './moeBlock';
 import { gatesOfEveryK } from './rankGates';
 
@@ -12,8 +13,8 @@ export const gateScaleNames = { x: 'x', product: 'product', square: 'square' } a
  * `square [tokens, k0]` = ‖r_k‖², where r_k is the sum of the routed experts at k, without shared experts.
  * Input `x [tokens, hidden]`.
  */
-export function gateScaleGraph(block: MoeBlockSpec): Uint8Array {
-  const graph = new GraphBuilder();
+export function gateScaleGraph(block: MoeBlockSpec, target: GraphTarget = cpuTarget): Uint8Array {
+  const graph = new GraphBuilder(target);
   const k0 = block.activeExperts;
   const x = graph.input(gateScaleNames.x, DataType.FLOAT, [null, block.hiddenSize]);
   const { routing, outputs } = moeBlockValues(graph, x, block, graph.integers([k0]));

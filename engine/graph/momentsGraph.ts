@@ -2,6 +2,7 @@ import { TensorProto_DataType as DataType } from 'onnx-buf';
 import type { MoeBlockSpec } from '../families/specification';
 import { intermediateActivations } from './feedForward';
 import { GraphBuilder } from './graphBuilder';
+import { cpuTarget, type GraphTarget } from './graphTarget';
 import { router } from './router';
 
 export const momentsNames = {
@@ -22,8 +23,13 @@ export const momentsNames = {
  *
  * @param experts positions of the experts in the block
  */
-export function momentsGraph(block: MoeBlockSpec, experts: readonly number[], gatePower: 0 | 0.5 | 1): Uint8Array {
-  const graph = new GraphBuilder();
+export function momentsGraph(
+  block: MoeBlockSpec,
+  experts: readonly number[],
+  gatePower: 0 | 0.5 | 1,
+  target: GraphTarget = cpuTarget,
+): Uint8Array {
+  const graph = new GraphBuilder(target);
   const { hiddenSize } = block;
   const x = graph.input(momentsNames.x, DataType.FLOAT, [null, hiddenSize]);
   const k = graph.input(momentsNames.activeExperts, DataType.INT64, [1]);

@@ -2,6 +2,7 @@ import { TensorProto_DataType as DataType } from 'onnx-buf';
 import type { MoeBlockSpec } from '../families/specification';
 import { expertOutputs } from './experts';
 import { GraphBuilder, type Value } from './graphBuilder';
+import { cpuTarget, type GraphTarget } from './graphTarget';
 import { router } from './router';
 
 /** Names of the inputs and outputs of the graphs below. */
@@ -17,8 +18,8 @@ export const reconstructionNames = {
  * them, which expert each row is of, `experts` int64 `[tokens, experts]`. Where the gate multiplies the input of an expert, it is in the
  * outputs.
  */
-export function allOutputsGraph(block: MoeBlockSpec): Uint8Array {
-  const graph = new GraphBuilder();
+export function allOutputsGraph(block: MoeBlockSpec, target: GraphTarget = cpuTarget): Uint8Array {
+  const graph = new GraphBuilder(target);
   const x = graph.input(reconstructionNames.x, DataType.FLOAT, [null, block.hiddenSize]);
   const count = block.experts.length;
   const onInput = block.router.apply === 'input';
@@ -34,8 +35,8 @@ export function allOutputsGraph(block: MoeBlockSpec): Uint8Array {
 }
 
 /** The router alone: `x [tokens, hidden]` → chosen `experts` int64 `[tokens, k]`, best first, and their `gates [tokens, k]`. */
-export function routingGraph(block: MoeBlockSpec): Uint8Array {
-  const graph = new GraphBuilder();
+export function routingGraph(block: MoeBlockSpec, target: GraphTarget = cpuTarget): Uint8Array {
+  const graph = new GraphBuilder(target);
   const x = graph.input(reconstructionNames.x, DataType.FLOAT, [null, block.hiddenSize]);
   const k = graph.integers([block.activeExperts]);
   const routing = router(graph, x, block.router, block.experts.length, k);

@@ -1,7 +1,8 @@
 import type { MoeBlockSpec } from '../families/specification';
 import { allOutputsGraph, reconstructionNames, routingGraph } from '../graph/reconstructionGraph';
 import { withExperts } from '../transform/pruneStage';
-import { floats, integers, openSession, type RuntimeOptions } from '../runtime/session';
+import { openGraph } from '../runtime/openGraph';
+import { floats, integers, type RuntimeOptions } from '../runtime/session';
 import { step, type JobContext } from './jobContext';
 import { allFinite, explainNonFinite } from './nonFinite';
 
@@ -87,7 +88,7 @@ export class BlockReconstruction {
   }
 
   private async route(block: MoeBlockSpec): Promise<{ experts: BigInt64Array; gates: Float32Array }> {
-    const session = await openSession(routingGraph(block), this.runtime);
+    const session = await openGraph((target) => routingGraph(block, target), this.runtime);
     try {
       const shape = [this.inputs.length / block.hiddenSize, block.hiddenSize];
       const results = await step(this.job, `router of layer ${block.layer}`, stepDeadlineSeconds, () =>
@@ -113,7 +114,7 @@ async function allOutputs(
   const { hiddenSize } = block;
   const count = block.experts.length;
   const all = new Float32Array(inputs.length * count);
-  const session = await openSession(allOutputsGraph(block), runtime);
+  const session = await openGraph((target) => allOutputsGraph(block, target), runtime);
   try {
     for (let start = 0; start < inputs.length; start += tokensPerStep * hiddenSize) {
       const data = inputs.subarray(start, Math.min(start + tokensPerStep * hiddenSize, inputs.length));

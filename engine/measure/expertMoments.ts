@@ -1,6 +1,7 @@
 import type { MoeBlockSpec } from '../families/specification';
 import { momentsGraph, momentsNames } from '../graph/momentsGraph';
-import { floats, integers, openSession, type RuntimeOptions } from '../runtime/session';
+import { openGraph } from '../runtime/openGraph';
+import { floats, integers, type RuntimeOptions } from '../runtime/session';
 import { step, type JobContext } from './jobContext';
 
 const stepDeadlineSeconds = 600;
@@ -52,7 +53,7 @@ export async function* expertMoments(
         intermediate: new Float64Array(inputSize ** 2),
       };
     });
-    const session = await openSession(momentsGraph(block, experts, gatePower), runtime);
+    const session = await openGraph((target) => momentsGraph(block, experts, gatePower, target), runtime);
     try {
       for await (const x of inputs()) {
         for (let start = 0; start < x.length; start += tokensPerStep * hiddenSize) {

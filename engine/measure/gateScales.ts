@@ -1,6 +1,7 @@
 import type { MoeBlockSpec } from '../families/specification';
 import { gateScaleGraph, gateScaleNames } from '../graph/gateScaleGraph';
-import { floats, openSession, type RuntimeOptions } from '../runtime/session';
+import { openGraph } from '../runtime/openGraph';
+import { floats, type RuntimeOptions } from '../runtime/session';
 import { step, type JobContext } from './jobContext';
 import { explainNonFinite } from './nonFinite';
 import type { ProbeBatches } from './probeInputs';
@@ -26,7 +27,7 @@ export async function measureGateScales(
   const products = Array<number>(k0).fill(0);
   const squares = Array<number>(k0).fill(0);
   const values = Math.max(1, Math.floor(outputBytesPerStep / (4 * k0 * width))) * width;
-  const session = await openSession(gateScaleGraph(block), runtime);
+  const session = await openGraph((target) => gateScaleGraph(block, target), runtime);
   try {
     for (let batch = 0; batch < probes.count; batch += 1) {
       const x = probes.batch(batch);

@@ -1,6 +1,7 @@
 import type { DecoderLayerSpec, ModelSpec, MoeBlockSpec } from '../families/specification';
 import { decoderLayerGraph, layerNames } from '../graph/decoderLayerGraph';
-import { floats, openSession, type RuntimeOptions } from '../runtime/session';
+import { openGraph } from '../runtime/openGraph';
+import { floats, type RuntimeOptions } from '../runtime/session';
 import { embedBatches } from './embedding';
 import { HiddenStore } from './hiddenStore';
 import { step, type JobContext } from './jobContext';
@@ -44,7 +45,9 @@ export async function rewriteLayers(options: RewritingWalkOptions): Promise<MoeB
     wanted: string,
     take: (at: number, values: Float32Array) => Promise<void>,
   ) => {
-    const session = await openSession(decoderLayerGraph(layer, model.hiddenSize), runtime);
+    const session = await openGraph((target) => decoderLayerGraph(layer, model.hiddenSize, target), runtime, {
+      batched: [layerNames.hidden],
+    });
     try {
       for (const [at, batch] of batches.entries()) {
         const data = await store.read(`hidden-${at}`);

@@ -1,7 +1,8 @@
 import type { DecoderLayerSpec, ModelSpec } from '../families/specification';
 import { decoderLayerGraph, layerNames } from '../graph/decoderLayerGraph';
 import { scoreGraph, scoreNames } from '../graph/modelEndsGraph';
-import { floats, integers, openSession, type RuntimeOptions, type RuntimeSession } from '../runtime/session';
+import { openGraph } from '../runtime/openGraph';
+import { floats, integers, type RuntimeOptions, type RuntimeSession } from '../runtime/session';
 import type { AllocationQuality } from './allocationMeter';
 import { embedBatches } from './embedding';
 import { HiddenStore } from './hiddenStore';
@@ -60,7 +61,7 @@ export class VariantMeter {
       const key = meter.fresh();
       await embedBatches(options, (at, values) => meter.store.write(`${key}-${at}`, values));
       meter.traces.push(await meter.run(options.model.layers, [key]));
-      meter.score = await openSession(scoreGraph(options.model, true), options.runtime);
+      meter.score = await openGraph((target) => scoreGraph(options.model, true, target), options.runtime);
       return meter;
     } catch (error) {
       await meter.dispose();
@@ -135,7 +136,9 @@ export class VariantMeter {
       await session.dispose();
     }
     const { model, runtime } = this.options;
-    const opened = await openSession(decoderLayerGraph(layer, model.hiddenSize), runtime);
+    const opened = await openGraph((target) => decoderLayerGraph(layer, model.hiddenSize, target), runtime, {
+      batched: [layerNames.hidden],
+    });
     this.sessions.set(layer, opened);
     return opened;
   }
