@@ -4,6 +4,7 @@ import { step } from '../measure/jobContext';
 import { quantizers, type ExpertBits, type Quantizer } from '../methods/quantize/quantizers';
 import { TunerError } from '../protocol/errors';
 import type { Plan } from '../protocol/plan';
+import { packStoredExpert } from './packStored';
 import { assertGroups, plannedBits } from './quantizeBits';
 import { scalableChannels } from './scalableChannels';
 import { writeRoundedExpert } from './quantizeWeights';
@@ -62,10 +63,18 @@ export const quantizeStage: TransformStage = {
       const label = `rounding of layer ${block.layer}, expert ${expert}`;
       experts.push(
         await step(context.job, label, expertDeadlineSeconds, async () => {
+          const name = `layer ${block.layer}.${expert}`;
+          const packed =
+            quantize.method === 'rtn' && symmetric
+              ? await packStoredExpert(context.scratch, name, network, bits[expert]!, group)
+              : undefined;
+          if (packed !== undefined) {
+            return packed;
+          }
           const weights = await readFeedForward(network);
           const rounding = { bits: bits[expert]!, group, symmetric, scalableChannels: scalableChannels(block) };
           const rounded = method.round(weights, rounding, undefined);
-          return writeRoundedExpert(context.scratch, `layer ${block.layer}.${expert}`, network, weights, rounded);
+          return writeRoundedExpert(context.scratch, name, network, weights, rounded);
         }),
       );
     }

@@ -4,6 +4,7 @@ import { bitsArithmetic, storedBits } from '../../engine/methods/quantize/bitSiz
 import { compensatedRounding } from '../../engine/methods/quantize/gptq';
 import { compensationFactor, errorOnInputs, type InputMoments } from '../../engine/methods/quantize/hessian';
 import { halfQuadratic } from '../../engine/methods/quantize/hqq';
+import { packBfloat16 } from '../../engine/methods/quantize/packBfloat16';
 import { packCodes, unpackCodes } from '../../engine/methods/quantize/packCodes';
 import {
   codeBits,
@@ -99,6 +100,27 @@ describe('round to nearest', () => {
 
   it('rounds halves to even codes', () => {
     expect([0.5, 1.5, 2.5, 3.49, -1, 99].map((value) => nearestCode(value, 7))).toEqual([0, 2, 2, 3, 0, 7]);
+  });
+});
+
+describe('the fast way for bfloat16', () => {
+  it.each([4, 8] as const)('gives the codes and scales of the general one at %s bits', (bits) => {
+    const random = new SeededRandom(12);
+    const weights = randomMatrix(32, 256, 13).values;
+    // Large, tiny and zero groups, and ties, besides ordinary ones.
+    weights.fill(0, 0, 16);
+    weights.set([1e6, -3e5, 7, 2], 16);
+    weights.set([1e-8, -2e-9], 64);
+    weights.fill(0, 66, 80);
+    weights.set([7, 0.5, 1.5, 2.5, -0.5, -1.5, -2.5, random.uniform()], 96);
+    const stored = new Uint16Array(new Uint32Array(weights.buffer)).map(
+      (_, at) => new Uint32Array(weights.buffer)[at]! >>> 16,
+    );
+    const values = Float32Array.from(stored, (pattern) => new Float32Array(Uint32Array.of(pattern << 16).buffer)[0]!);
+    const general = roundToNearest({ values, rows: 32, columns: 256 }, { bits, group: 16, symmetric: true });
+    const fast = packBfloat16(stored, 16, bits);
+    expect([...fast.scales]).toEqual([...general.scales]);
+    expect([...unpackCodes(fast.codes, bits)].filter((code, at) => code !== general.codes[at])).toEqual([]);
   });
 });
 

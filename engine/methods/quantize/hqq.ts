@@ -6,6 +6,8 @@ const exponent = 0.7;
 const iterations = 20;
 const firstBeta = 10;
 const betaGrowth = 1.01;
+/** Turns without a smaller norm after which a group is left as it is best. */
+const patience = 3;
 
 /**
  * Half-quadratic quantization (HQQ, Badri and Shaji 2023, "Half-Quadratic Quantization of Large Machine Learning Models"): data-free,
@@ -45,6 +47,7 @@ function refineGroup(
   let least = normAt(weights, scale, zero, top, codes);
   let beta = firstBeta;
   let [bestScale, bestZero] = [scale, zero];
+  let idle = 0;
   for (let turn = 0; turn < iterations; turn += 1, beta *= betaGrowth) {
     let [sum, product, square] = [0, 0, 0];
     for (let at = 0; at < group; at += 1) {
@@ -66,6 +69,12 @@ function refineGroup(
     if (norm < least) {
       least = norm;
       [bestScale, bestZero] = [storedScale, storedZero];
+      idle = 0;
+    } else {
+      idle += 1;
+      if (idle === patience) {
+        break;
+      }
     }
     // The turns go on from the real zero point, not from the rounded one.
     normAt(weights, scale, zero, top, codes);

@@ -66,7 +66,8 @@ const bitView = new Uint32Array(floatView.buffer);
 
 /** Exponents of the smallest normal and largest float16, and its stored significand bits. */
 const [leastExponent, mostExponent, significandBits] = [-14, 15, 10];
-const largestScale = 65504;
+/** Largest float16. */
+export const largestScale = 65504;
 
 /**
  * The nearest float16 of a positive number, ties to even, never zero. Targets store scales in 16 bits, so they are rounded before the
@@ -74,14 +75,25 @@ const largestScale = 65504;
  */
 export function roundScale(scale: number): number {
   floatView[0] = scale;
-  const exponent = (bitView[0]! >>> 23) - 127;
-  if (exponent > mostExponent) {
-    return largestScale;
+  const bits = bitView[0]!;
+  const exponent = (bits >>> 23) - 127;
+  if (exponent >= mostExponent) {
+    return Math.min(largestScale, wholeSteps(scale, exponent));
   }
-  const step = 2 ** (Math.max(leastExponent, exponent) - significandBits);
+  if (exponent < leastExponent) {
+    return wholeSteps(scale, leastExponent);
+  }
+  // Of the 23 stored bits of a float32 a float16 keeps 10.
+  bitView[0] = (bits + 0xfff + ((bits >>> 13) & 1)) & 0xffffe000;
+  return floatView[0];
+}
+
+/** The nearest multiple of the spacing of float16 at an exponent, at least one. */
+function wholeSteps(scale: number, exponent: number): number {
+  const step = 2 ** (exponent - significandBits);
   const steps = scale / step;
   const below = Math.floor(steps);
   const rest = steps - below;
   const rounded = rest > 0.5 || (rest === 0.5 && below % 2 === 1) ? below + 1 : below;
-  return Math.min(largestScale, Math.max(1, rounded) * step);
+  return Math.max(1, rounded) * step;
 }
