@@ -20,7 +20,7 @@ describe('text files', () => {
     const named = await textFile('eval.json', '{"prose": ["x", "y"], "code": ["z"]}');
     expect(await loadDatasets([plain, lines, named])).toEqual([
       { name: 'my novel', texts: ['Chapter 1\r\nüber\n'] },
-      { name: 'docs', texts: ['a\u2028b', '', 'c'] },
+      { name: 'docs', texts: ['a\u2028b', '', 'c'], tags: [undefined, 'copy', undefined] },
       { name: 'prose', texts: ['x', 'y'] },
       { name: 'code', texts: ['z'] },
     ]);
