@@ -35,3 +35,7 @@ function speed(run: () => void, bytes: number): number {
   const { user, system } = process.cpuUsage(start);
   return (repeats * bytes) / ((user + system) * 1000);
 }
+
+for (const { name, value, unit } of benchmarkPacking()) {
+  console.log(`${name}: ${value.toPrecision(4)} ${unit} per thread`);
+}
