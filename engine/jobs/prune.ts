@@ -49,7 +49,7 @@ export async function prune(params: PruneParams, services: EngineServices, job: 
     statistics: known?.statistics,
     tags: known?.tags ?? [],
     baseBlocks: params.base === undefined ? undefined : (await openBase(params.base, model)).resolved.blocks,
-    runtime: await runtimeOptions(services),
+    runtime: await runtimeOptions(services, job),
     job,
   };
   const rest = partOfJob(job, known === undefined ? 0 : calibrationShare, 1);

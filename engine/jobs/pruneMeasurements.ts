@@ -6,6 +6,7 @@ import { batchSequences } from '../measure/sequenceBatches';
 import { VariantMeter, type Variant } from '../measure/variantMeter';
 import { pruneQualitySchema, type PruneQuality } from '../protocol/pruning';
 import { prunedBlock } from '../transform/pruneStage';
+import { runtimeKey } from '../runtime/graphTargets';
 import type { RuntimeOptions } from '../runtime/session';
 import { trainedActiveExperts } from './activeExperts';
 import { attentionHeads } from './evaluate';
@@ -56,7 +57,7 @@ export class PruneMeasurements {
   ): Promise<PruneMeasurements> {
     const decoder = model.resolved.decoder();
     const weights = await layerFingerprint(specTensors(decoder));
-    const reference = ['pruned', measurementVersion, weights, trainedActiveExperts(model), key, runtime.provider];
+    const reference = ['pruned', measurementVersion, weights, trainedActiveExperts(model), key, runtimeKey(runtime)];
     return new PruneMeasurements(decoder, reference, sequences, runtime, cache, job);
   }
 
