@@ -39,7 +39,7 @@ export const mergeOptionsSchema = z
 
 export const mergeParamsSchema = z.object({
   checkpoint: z.string(),
-  method: z.enum(mergeMethodNames).default('hc-smoe'),
+  method: z.enum(mergeMethodNames).default('mergemoe'),
   /** Share of the routed experts of every layer that goes (of all layers together with `ragged`). */
   ratio: z.number().min(0).lt(1),
   /** Calibration text; statistics are collected from it when `stats` is not given. */
