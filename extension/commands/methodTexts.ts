@@ -41,16 +41,16 @@ export function pruneMethodTexts(): Readonly<Partial<Record<PruneMethodName, Met
 
 export function mergeMethodTexts(): Readonly<Record<MergeMethodName, MethodText>> {
   return {
-    'hc-smoe': { text: 'needed', description: localize('Default: clusters of experts with similar mean outputs') },
+    mergemoe: {
+      text: 'needed',
+      description: localize('Default: groups around the experts used most, refitted to what their members compute'),
+    },
     'm-smoe': {
       text: 'needed',
       description: localize('Groups around the experts used most, aligned and weighted by use'),
     },
     ream: { text: 'needed', description: localize('Groups around the most salient experts, by outputs and gates') },
-    mergemoe: {
-      text: 'needed',
-      description: localize('Clusters with a down projection refitted to the outputs of the group'),
-    },
+    'hc-smoe': { text: 'needed', description: localize('Clusters of experts with similar mean outputs') },
   };
 }
 
