@@ -68,7 +68,9 @@ export function router(
   };
   const gatesOf = (columns?: readonly number[]) => {
     if (reference !== undefined) {
-      throw new RangeError('gates of other ranks are not defined where a plan fixes the mass that gates are divided by');
+      throw new RangeError(
+        'gates of other ranks are not defined where a plan fixes the mass that gates are divided by',
+      );
     }
     const seen = columns === undefined ? chosen : graph.node('Gather', [chosen, graph.integers(columns)], { axis: 1 });
     const ruled = applyGateRule(graph, seen, spec.gates);
