@@ -4,6 +4,7 @@ import type { ArtefactFile, ClosingFile, CopiedFile } from './artefactFiles';
 import { changedConfigText } from './changedConfig';
 import { checkpointFiles } from './checkpointFiles';
 import type { ChosenDelivery } from './chooseDelivery';
+import { tensorTypes } from './gguf/tensorTypes';
 import { modelCard } from './modelCard';
 import { tuneFileName, tuneFileText, type Provenance } from './provenance';
 import { rewrittenFiles } from './rewrittenWeights';
@@ -54,11 +55,17 @@ export async function planArtefact(
   const tuned = tunedConfigText(original, recognised, { delivery, activeExperts, moeLayers, layerCount });
   const config = await changedConfig(tuned, provenance, originals);
   const added = delivery === 'loader' ? addedCode(target, fingerprint, activeExperts, tune.text) : noCode;
+  const { quantize } = provenance.plan;
+  const types =
+    target === 'llama.cpp' && quantize !== undefined
+      ? tensorTypes(recognised.record.name, blocks, quantize)
+      : { files: [], notes: [] };
   const generated = [
     { name: 'config.json', text: config },
     weights === undefined ? tune : closingTune(provenance, weights),
     { name: 'README.md', text: modelCard(provenance) },
     ...added.files,
+    ...types.files,
   ];
   const names = new Set(generated.map(({ name }) => name));
   const kept = originals.filter(({ name }) => !names.has(name));
@@ -66,7 +73,7 @@ export async function planArtefact(
     weights === undefined
       ? kept
       : await rewrittenFiles(kept, weights.rewritten.tensors, [...recognised.checkpoint.tensors.values()]);
-  return { files: [...generated, ...copied], notes: added.notes };
+  return { files: [...generated, ...copied], notes: [...added.notes, ...types.notes] };
 }
 
 /** The config with what changed weights ask of it. */
