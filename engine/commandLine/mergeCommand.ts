@@ -17,7 +17,9 @@ import { bytes, textTable } from './table';
 /** Adds `merge`: which experts become one. */
 export const mergeCommand: CommandModule = (command, programDirectory) => {
   command('merge <checkpoint>', 'choose experts that become one and write a plan')
-    .addOption(new Option('--method <name>', 'how groups are chosen').choices([...mergeMethodNames]).default('mergemoe'))
+    .addOption(
+      new Option('--method <name>', 'how groups are chosen').choices([...mergeMethodNames]).default('mergemoe'),
+    )
     .requiredOption('--ratio <r>', 'share of the experts of every layer that goes', nonNegativeNumber)
     .option('--text <files...>', 'calibration text')
     .option('--stats <file>', 'statistics that calibrate wrote')

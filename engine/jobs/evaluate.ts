@@ -12,6 +12,7 @@ import { batchSequences } from '../measure/sequenceBatches';
 import { TunerError } from '../protocol/errors';
 import type { EvaluateParams, EvaluateResult } from '../protocol/evaluation';
 import { trainedActiveExperts } from './activeExperts';
+import { plannedExpertBytes, storedExpertBytes } from './expertBytes';
 import { openModel } from './openModel';
 import { openPlannedModel } from './plannedModel';
 import { runtimeOptions, type EngineServices } from './services';
@@ -85,6 +86,9 @@ export async function evaluate(
         ...(params.plan === undefined ? {} : { plan: path.resolve(params.plan) }),
         activeExperts: [...requested],
         baseline: !compare,
+        weightsChanged: planned.weightsChanged,
+        expertBytes: plannedExpertBytes(model.resolved.blocks, planned.blocks, planned.effectiveBits),
+        originalExpertBytes: storedExpertBytes(model.resolved.blocks),
         datasets,
         ...(values.length > 0
           ? {

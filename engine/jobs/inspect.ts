@@ -4,6 +4,7 @@ import type { TensorEntry } from '../checkpoint/types';
 import type { ResolvedModel } from '../families/resolveModel';
 import { specTensors } from '../families/specTensors';
 import { isOnnxModel } from '../onnxModel/openOnnxModel';
+import { networkParameters } from './expertBytes';
 import { inspectOnnx } from './inspectOnnx';
 import { openModel } from './openModel';
 
@@ -23,7 +24,7 @@ export async function inspect(folder: string): Promise<CheckpointSummary> {
       active: block?.activeExperts ?? 0,
       sharedExperts: (block?.shared ?? block?.beside)?.count ?? 0,
       expertBytes: block === undefined ? 0 : bytesOf(specTensors(block.experts)),
-      ...(block?.experts[0] === undefined ? {} : { expertParameters: matrixParameters(block.experts[0]) }),
+      ...(block?.experts[0] === undefined ? {} : { expertParameters: networkParameters(block.experts[0]) }),
     };
   });
   const all = [...checkpoint.tensors.values()];
@@ -76,22 +77,9 @@ function parametersOf(entries: readonly TensorEntry[]): number {
 /** Parameters of the routed experts that one token does not use. */
 function inactiveParameters({ blocks }: ResolvedModel): number {
   return blocks.reduce((sum, { experts, activeExperts }) => {
-    const perExpert = matrixParameters(experts[0]!);
+    const perExpert = networkParameters(experts[0]!);
     return sum + perExpert * (experts.length - activeExperts);
   }, 0);
-}
-
-function matrixParameters(network: ResolvedModel['blocks'][number]['experts'][number]): number {
-  const maps =
-    network.layout === 'gated'
-      ? [network.gate, network.up, network.down]
-      : network.layout === 'fused-gated'
-        ? [network.gateUp, network.down]
-        : [network.up, network.down];
-  return maps.reduce(
-    (sum, { inputSize, outputSize, bias }) => sum + inputSize * outputSize + (bias ? outputSize : 0),
-    0,
-  );
 }
 
 function bytesOf(entries: readonly TensorEntry[]): number {

@@ -20,6 +20,8 @@ export interface PlannedModel {
   readonly weightsChanged: boolean;
   /** Whether anything differs from the checkpoint as it was trained. */
   readonly changed: boolean;
+  /** Mean bits of a rounded weight with its scales, where the plan rounds weights and says so. */
+  readonly effectiveBits: number | undefined;
   /** The changed decoder, given that of the checkpoint; layers that nothing changes keep their identity. */
   decoder(original: ModelSpec): ModelSpec;
   dispose(): Promise<void>;
@@ -34,6 +36,9 @@ export async function openPlannedModel(
   request: { readonly plan?: string | undefined; readonly activeExperts?: number | readonly number[] | undefined },
   job: JobContext,
 ): Promise<PlannedModel> {
+  if (request.plan !== undefined && request.activeExperts !== undefined) {
+    throw new TunerError('usage', 'Give a plan or active experts, not both.');
+  }
   const plan = request.plan === undefined ? undefined : await readPlan(request.plan);
   if (plan === undefined || !changesWeights(plan)) {
     const trained = trainedActiveExperts(model);
@@ -42,13 +47,11 @@ export async function openPlannedModel(
       blocks: model.resolved.blocks,
       activeExperts,
       weightsChanged: false,
+      effectiveBits: undefined,
       changed: activeExperts.some((k, at) => k !== trained[at]),
       decoder: (original) => original,
       dispose: () => Promise.resolve(),
     };
-  }
-  if (request.activeExperts !== undefined) {
-    throw new TunerError('usage', 'Give a plan or active experts, not both.');
   }
   return transformed(model, plan, request.plan!, job);
 }
@@ -70,6 +73,7 @@ async function transformed(model: OpenModel, plan: Plan, planFile: string, job: 
       blocks,
       activeExperts,
       weightsChanged: true,
+      effectiveBits: plan.quantize?.effectiveBits,
       changed: true,
       decoder: (original) => withBlocks(others(original), blocks),
       dispose: () => scratch.dispose(),

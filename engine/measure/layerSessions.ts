@@ -20,7 +20,8 @@ export class LayerSessions {
     private readonly runtime: RuntimeOptions,
     passes: 'one' | 'many' = 'one',
   ) {
-    this.keepAll = passes === 'many' && specTensors(model).reduce((sum, entry) => sum + entry.byteLength, 0) <= keptBytes;
+    this.keepAll =
+      passes === 'many' && specTensors(model).reduce((sum, entry) => sum + entry.byteLength, 0) <= keptBytes;
   }
 
   /** The session of layer `index`; it may close the session of another layer. */

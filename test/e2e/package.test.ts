@@ -60,8 +60,8 @@ describe('the package', () => {
   });
 
   it('keeps onnxruntime out of the extension host', () => {
-    expect(text('dist/extension.js')).not.toMatch(/require\(["']onnxruntime/);
-    expect(text('dist/engine.js')).toMatch(/require\(["']onnxruntime-node/);
+    expect(text('dist/extension.js')).not.toContain('onnxruntime');
+    expect(text('dist/engine.js')).toContain('onnxruntime-node');
   });
 
   it('has every file that the manifest points at', () => {

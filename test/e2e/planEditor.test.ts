@@ -111,6 +111,7 @@ describe('a person in the plan editor', () => {
     const wanted = start.map((each, at) => (at === 2 ? each - 1 : at === 1 ? 4 : each));
     await shows(wanted);
     await editor.page.keyboard.press('Control+Z');
+    await shows(changed(2, start[2]! - 1));
     await editor.page.keyboard.press('Control+Z');
     await shows(start);
   });
@@ -202,6 +203,9 @@ describe('a person in the plan editor', () => {
     // Hot exit writes its copy a moment after the last change.
     await editor.page.waitForTimeout(3000);
     await editor.page.reload();
+    // Which tab is in front after a reload is up to the editor; what was not saved has to be there.
+    await editor.page.locator(`.tab.dirty[data-resource-name="${planName}"]`).first().click();
+    await editor.command('MoE Tuner: Open Plan Editor (Visual)');
     await shows(wanted);
     await tab('.dirty').waitFor();
     expect(saved().activeExperts).toEqual(start);

@@ -90,7 +90,7 @@ describe('a person with a checkpoint', () => {
     await editor.command('MoE Tuner: Open Dashboard in Editor');
     const panel = editor.webviewPanel;
     await panel.getByRole('grid', { name: /Chosen active experts per layer/ }).waitFor();
-    for (const canvas of await panel.locator('canvas').all()) {
+    for (const canvas of await panel.locator('canvas:visible').all()) {
       await canvas.scrollIntoViewIfNeeded();
       await eventually('every chart painted', async () => {
         const { colours, painted } = lookAt(await canvas.screenshot());

@@ -52,7 +52,7 @@ test.each(['measured', 'searched'] as const)(
 test('the whole dashboard can be walked with the Tab key, each stop visible', async () => {
   const view = await dashboard.open(snapshots.measured, { height: 1800 });
   const stops: string[] = [];
-  for (let step = 0; step < 40; step += 1) {
+  for (let step = 0; step < 50; step += 1) {
     await view.page.keyboard.press('Tab');
     const name: string = await view.page.evaluate(
       `document.activeElement.getAttribute('aria-label') || (document.activeElement.closest('label') ?? document.activeElement).textContent`,
@@ -88,5 +88,6 @@ test('the whole dashboard can be walked with the Tab key, each stop visible', as
     'Export: Compare runs',
     ...[...evaluations].reverse().map(runLabel),
     'Expert utilisation',
+    'Plans by size',
   ]);
 });

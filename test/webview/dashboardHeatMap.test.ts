@@ -166,7 +166,7 @@ describe('new numbers', () => {
     await page.keyboard.press('ArrowDown');
     const expected = shownNumber(profile.layers[11]!.relativeSquared[0]!);
     expect(await grid.locator('tr').last().locator('td').first().textContent()).toBe(expected);
-    expect(await page.locator('.colour-labels span').last().innerText()).toBe(expected);
+    expect(await page.locator('.section-sensitivity .colour-labels span').last().innerText()).toBe(expected);
     expect(await view.state()).toMatchObject({ measure: 'relativeSquared' });
   });
 

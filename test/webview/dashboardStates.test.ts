@@ -58,7 +58,7 @@ describe('a checkpoint', () => {
       'In experts',
       '47.2\u00a0MB (84%)',
     ]);
-    expect(await page.locator('.empty:visible').count()).toBe(6);
+    expect(await page.locator('.empty:visible').count()).toBe(7);
   });
 
   test('each action posts its message, and messages satisfy the protocol', async () => {

@@ -13,6 +13,7 @@ import { createFrontSection } from './frontSection';
 import { createCompareSection } from './compareSection';
 import { createErrorNotice, createJobStatus, createStaleNotice } from './notices';
 import { createOverview } from './overview';
+import { createPlanFrontSection } from './planFrontSection';
 import type { DashboardContext, DashboardPart } from './section';
 import { createSensitivitySection } from './sensitivitySection';
 import { UiStateStore } from './uiState';
@@ -28,7 +29,7 @@ const engineNames = {
 } as const satisfies Record<EngineState, StringName>;
 
 /** The last parts are sections, which stand side by side where there is room. */
-const sectionCount = 6;
+const sectionCount = 7;
 
 /**
  * Builds the dashboard in a container and keeps it equal to the latest snapshot of the host.
@@ -61,6 +62,7 @@ export function startDashboard(container: HTMLElement, host: WebviewHost<Dashboa
     createEvaluationSection(context),
     createCompareSection(context),
     createUtilisationSection(context),
+    createPlanFrontSection(context),
   ];
   const roots = parts.map(({ root }) => root);
   const sections = element('div', { className: 'sections' }, roots.slice(-sectionCount));

@@ -54,7 +54,7 @@ function accuracyLoss(evaluation: EvaluateResult): number | undefined {
 }
 
 /**
- * The front with the evaluations that belong to it: those of a changed model over the same number of MoE layers. Perplexity is
+ * The front with the evaluations that belong to it: those of other active experts over the same number of MoE layers. Perplexity is
  * shown where any of them has it, accuracy otherwise, so that one axis holds one unit. Divergences that budget runs measured
  * share the axis of the predictions where those are divergences, else the right one where no evaluation needs it.
  */
@@ -64,7 +64,9 @@ export function frontModelOf(
   measuredBudgets: readonly MeasuredBudget[] = [],
 ): FrontModel {
   const layers = budget.layers.length;
-  const changed = evaluations.filter((run) => !run.baseline && run.activeExperts.length === layers);
+  const changed = evaluations.filter(
+    (run) => !run.baseline && run.weightsChanged !== true && run.activeExperts.length === layers,
+  );
   const unit: MeasuredUnit = changed.some((run) => perplexityChange(run) !== undefined) ? 'perplexity' : 'accuracy';
   const measure = unit === 'perplexity' ? perplexityChange : accuracyLoss;
   // Runs come newest last, so a later measurement of the same cost replaces an earlier one.

@@ -30,9 +30,25 @@ export interface SectionShell {
 export interface SectionOptions {
   readonly name: SectionName;
   readonly title: StringName &
-    ('sensitivityTitle' | 'budgetTitle' | 'frontTitle' | 'evaluationTitle' | 'compareTitle' | 'utilisationTitle');
+    (
+      | 'sensitivityTitle'
+      | 'budgetTitle'
+      | 'frontTitle'
+      | 'evaluationTitle'
+      | 'compareTitle'
+      | 'utilisationTitle'
+      | 'plansTitle'
+    );
   readonly empty: StringName &
-    ('sensitivityEmpty' | 'budgetEmpty' | 'frontEmpty' | 'evaluationEmpty' | 'compareEmpty' | 'utilisationEmpty');
+    (
+      | 'sensitivityEmpty'
+      | 'budgetEmpty'
+      | 'frontEmpty'
+      | 'evaluationEmpty'
+      | 'compareEmpty'
+      | 'utilisationEmpty'
+      | 'plansEmpty'
+    );
   /** Called when the person shows or hides the table; without it there is no button. */
   readonly onTable?: (shown: boolean) => void;
   /** What the section shows as data and pictures, or undefined where it shows nothing; without it there is no button. */

@@ -1,7 +1,15 @@
 import * as z from 'zod';
 
 /** The sections of the dashboard, in the order in which they stand. */
-export const sectionNames = ['sensitivity', 'budget', 'front', 'evaluation', 'compare', 'utilisation'] as const;
+export const sectionNames = [
+  'sensitivity',
+  'budget',
+  'front',
+  'evaluation',
+  'compare',
+  'utilisation',
+  'plans',
+] as const;
 export const measureNames = ['raw', 'relativeSquared'] as const;
 
 /** What the person has arranged in this view. Kept by VS Code while the view is hidden; never holds results. */

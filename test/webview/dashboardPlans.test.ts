@@ -1,0 +1,63 @@
+import { expect, test } from 'vitest';
+import type { EvaluateResult } from '../../engine/protocol/evaluation';
+import { planPointsOf } from '../../webviews/dashboard/planFrontModel';
+import { dashboardHarness } from '../support/dashboardHarness';
+import { evaluations, snapshots } from '../support/webviewSnapshots';
+
+const dashboard = dashboardHarness();
+const original = 47_185_920;
+
+function run(plan: string, share: number, change: number, minute: number): EvaluateResult {
+  const before = 9;
+  return {
+    ...evaluations[1]!,
+    plan: `/plans/${plan}.moeplan.json`,
+    weightsChanged: true,
+    expertBytes: original * share,
+    originalExpertBytes: original,
+    baselineGeometricMeanPerplexity: before,
+    geometricMeanPerplexity: before * (1 + change),
+    finished: `2026-08-21T10:${String(minute).padStart(2, '0')}:00.000Z`,
+  };
+}
+
+const runs = [
+  run('pruned', 0.75, 0.3, 1),
+  run('pruned', 0.75, 0.12, 2),
+  run('merged', 0.75, 0.2, 3),
+  run('rounded', 0.25, 0.05, 4),
+];
+
+test('the newest run of every plan is a point; those that nothing beats come first, with the model itself', () => {
+  const points = planPointsOf([...evaluations, ...runs]);
+  expect(points.map(({ change, onFront }) => [change.toFixed(1), onFront])).toEqual([
+    ['5.0', true],
+    ['0.0', true],
+    ['12.0', false],
+    ['20.0', false],
+  ]);
+  expect(points[0]!.bytes).toBe(original / 4);
+  expect(points[1]!.bytes).toBe(original);
+});
+
+test('runs that leave the weights alone make no point, and only they stand on the front of active experts', async () => {
+  expect(planPointsOf(evaluations)).toEqual([]);
+  const view = await dashboard.open({ ...snapshots.measured, evaluations: runs });
+  const grid = view.page.getByRole('grid', { name: 'Best allocation for each cost' });
+  expect(await grid.locator('td', { hasText: '%' }).count()).toBe(0);
+});
+
+test('the chart says what it shows, by row and as a whole', async () => {
+  const { page } = await dashboard.open({ ...snapshots.measured, evaluations: [...evaluations, ...runs] });
+  const grid = page.getByRole('grid', { name: 'Measured plans by the bytes of their experts' });
+  await grid.focus();
+  await page.keyboard.press('Home');
+  const readout = page.locator('.section-plans .readout');
+  expect(await readout.innerText()).toMatch(/^rounded.*: 11\.8 MB of experts, perplexity \+5\.00 %, on the front$/);
+  await page.keyboard.press('End');
+  expect(await readout.innerText()).toMatch(/^merged.*: 35\.4 MB of experts, perplexity \+20\.00 %$/);
+  const canvas = page.locator('.section-plans canvas');
+  expect(await canvas.getAttribute('aria-label')).toBe(
+    'Chart of 4 measured plans, 2 of them on the front of size and perplexity.',
+  );
+});
