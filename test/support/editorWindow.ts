@@ -72,8 +72,7 @@ export class EditorWindow {
 
   /** Opens a file by its path in the workspace, through quick open. */
   async openFile(path: string): Promise<void> {
-    await this.page.keyboard.press('Control+P');
-    const input = this.page.locator('.quick-input-widget input.input');
+    const input = await this.quickInput('Control+P');
     await input.fill(path);
     const file = path.split('/').at(-1)!;
     // Before the search has ended the list still shows files of earlier.
@@ -82,11 +81,26 @@ export class EditorWindow {
     await this.page.locator(`.tab.active[data-resource-name="${file}"]`).waitFor();
   }
 
+  /** Opens the box that a key opens. A key can be lost while a webview takes the focus: then it is pressed again. */
+  private async quickInput(key: string): Promise<Locator> {
+    const input = this.page.locator('.quick-input-widget input.input');
+    for (let presses = 0; presses < 5; presses++) {
+      await this.page.keyboard.press(key);
+      const opened = await input.waitFor({ timeout: 3000 }).then(
+        () => true,
+        () => false,
+      );
+      if (opened) {
+        return input;
+      }
+    }
+    await input.waitFor();
+    return input;
+  }
+
   /** Runs a command through the palette with the keyboard alone. */
   async command(title: string): Promise<void> {
-    await this.page.keyboard.press('F1');
-    const input = this.page.locator('.quick-input-widget input.input');
-    await input.waitFor();
+    await this.quickInput('F1');
     await this.page.keyboard.type(title);
     await this.page.locator('.quick-input-list .monaco-list-row', { hasText: title }).first().waitFor();
     // The palette ranks by its own taste: the command may not be the first.
