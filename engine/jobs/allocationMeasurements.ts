@@ -1,9 +1,10 @@
 import { layerFingerprint } from '../checkpoint/fingerprint';
 import { specTensors } from '../families/specTensors';
-import { AllocationMeter, type AllocationQuality } from '../measure/allocationMeter';
+import { AllocationMeter } from '../measure/allocationMeter';
 import type { JobContext } from '../measure/jobContext';
 import type { ActiveExperts } from '../measure/layerWalk';
 import { batchSequences } from '../measure/sequenceBatches';
+import type { AllocationQuality } from '../measure/stateScores';
 import { allocationQualitySchema } from '../protocol/budget';
 import { runtimeKey } from '../runtime/graphTargets';
 import type { RuntimeOptions } from '../runtime/session';

@@ -1,4 +1,4 @@
-import type { AllocationQuality } from '../measure/allocationMeter';
+import type { AllocationQuality } from '../measure/stateScores';
 import type { MeasuredObjective, MeasuredRow } from '../methods/budgets/endToEnd';
 import type { AllocationMeasurements } from './allocationMeasurements';
 

@@ -1,8 +1,8 @@
 import type { ModelSpec } from '../families/specification';
 import { layerNames } from '../graph/decoderLayerGraph';
-import { scoreGraph, scoreNames } from '../graph/modelEndsGraph';
+import { scoreGraph } from '../graph/modelEndsGraph';
 import { openGraph } from '../runtime/openGraph';
-import { floats, integers, type RuntimeSession } from '../runtime/session';
+import { floats, type RuntimeSession } from '../runtime/session';
 import { embedBatches } from './embedding';
 import { HiddenStore, type MachineOptions } from './hiddenStore';
 import { step, type JobContext } from './jobContext';
@@ -10,25 +10,12 @@ import { LayerInputs } from './layerInputs';
 import { LayerSessions } from './layerSessions';
 import type { ActiveExperts } from './layerWalk';
 import { allFinite, explainNonFinite } from './nonFinite';
-import { gatherRows, predictedRows, type PredictedRow } from './predictedRows';
 import type { SequenceBatch } from './sequenceBatches';
+import { scoreStates, type AllocationQuality } from './stateScores';
 
 /** Bytes of hidden states that one trace may take; deep or wide models keep every n-th layer only. */
 const traceBytes = 2 ** 29;
 const stepDeadlineSeconds = 300;
-
-/** Log-probabilities (float32) that one scoring step may hold per model. */
-const scoresPerStep = 2 ** 24;
-
-/** How one allocation does on the calibration tokens, against the model with its trained active experts. */
-export interface AllocationQuality {
-  /** Mean KL(full model || this allocation) per predicted token, in nats. */
-  readonly kl: number;
-  /** Mean cross-entropy per predicted token, in nats. */
-  readonly logPerplexity: number;
-  /** Share of predicted tokens whose arg-max is right. */
-  readonly accuracy: number;
-}
 
 /** Hidden states before some of the layers under one allocation; parts below a change belong to an older trace. */
 interface Trace {
@@ -189,54 +176,17 @@ export class AllocationMeter {
     await this.store.write(`${to}-${at}`, values);
   }
 
-  private async compare(after: string): Promise<AllocationQuality> {
-    const { model, batches, sequences } = this.options;
-    const rowsPerStep = Math.max(1, Math.floor(scoresPerStep / model.vocabularySize));
-    const totals = { kl: 0, loss: 0, correct: 0, tokens: 0 };
-    for (const [at, batch] of batches.entries()) {
-      const baseline = await this.store.read(`${this.traces[0]!.after}-${at}`);
-      const changed = await this.store.read(`${after}-${at}`);
-      const rows = predictedRows(batch, sequences);
-      for (let first = 0; first < rows.length; first += rowsPerStep) {
-        await this.scoreRows(rows.slice(first, first + rowsPerStep), baseline, changed, totals);
-      }
-    }
-    const { kl, loss, correct, tokens } = totals;
-    return { kl: Math.max(0, kl / tokens), logPerplexity: loss / tokens, accuracy: correct / tokens };
-  }
-
-  private async scoreRows(
-    rows: readonly PredictedRow[],
-    baseline: Float32Array,
-    changed: Float32Array,
-    totals: { kl: number; loss: number; correct: number; tokens: number },
-  ): Promise<void> {
-    const { model, sequences, job } = this.options;
-    const targets = BigInt64Array.from(rows, ({ source, position }) => BigInt(sequences[source]![position + 1]!));
-    const hidden = (values: Float32Array) => ({
-      type: 'float32' as const,
-      data: gatherRows(values, rows, model.hiddenSize),
-      shape: [rows.length, model.hiddenSize],
+  private compare(after: string): Promise<AllocationQuality> {
+    const { model, batches, sequences, job } = this.options;
+    return scoreStates({
+      model,
+      batches,
+      sequences,
+      job,
+      score: this.score!,
+      baseline: (batch) => this.store.read(`${this.traces[0]!.after}-${batch}`),
+      changed: (batch) => this.store.read(`${after}-${batch}`),
     });
-    const results = await step(job, 'scoring', stepDeadlineSeconds, () =>
-      this.score!.run(
-        {
-          [scoreNames.baseline]: hidden(baseline),
-          [scoreNames.changed]: hidden(changed),
-          [scoreNames.targets]: { type: 'int64', data: targets, shape: [rows.length] },
-        },
-        [scoreNames.divergence, scoreNames.changedLoss, scoreNames.changedBest],
-      ),
-    );
-    const divergence = floats(results, scoreNames.divergence);
-    const loss = floats(results, scoreNames.changedLoss);
-    const best = integers(results, scoreNames.changedBest);
-    for (let row = 0; row < rows.length; row += 1) {
-      totals.kl += divergence[row]!;
-      totals.loss += loss[row]!;
-      totals.correct += Number(best[row] === targets[row]);
-    }
-    totals.tokens += rows.length;
   }
 
   /** Drops the traces that are neither the trained one nor asked for, and the states only they had. */

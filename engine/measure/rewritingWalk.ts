@@ -1,9 +1,9 @@
 import type { DecoderLayerSpec, ModelSpec, MoeBlockSpec } from '../families/specification';
 import { decoderLayerGraph, layerNames } from '../graph/decoderLayerGraph';
 import { openGraph } from '../runtime/openGraph';
-import { floats, type RuntimeOptions } from '../runtime/session';
+import { floats } from '../runtime/session';
 import { embedBatches } from './embedding';
-import { HiddenStore } from './hiddenStore';
+import { HiddenStore, type MachineOptions } from './hiddenStore';
 import { step, type JobContext } from './jobContext';
 import { LayerInputs } from './layerInputs';
 import { allFinite, explainNonFinite } from './nonFinite';
@@ -16,7 +16,7 @@ export type BlockInputs = () => AsyncIterable<Float32Array>;
 
 export interface RewritingWalkOptions {
   readonly model: ModelSpec;
-  readonly runtime: RuntimeOptions;
+  readonly runtime: MachineOptions;
   readonly batches: readonly SequenceBatch[];
   readonly sequences: readonly Int32Array[];
   readonly job: JobContext;
@@ -37,7 +37,7 @@ export interface RewritingWalkOptions {
 export async function rewriteLayers(options: RewritingWalkOptions): Promise<MoeBlockSpec[]> {
   const { model, runtime, batches, sequences, job } = options;
   const [from, to] = options.progress;
-  const store = new HiddenStore();
+  const store = new HiddenStore(runtime.hiddenMemoryBytes);
   const inputs = new LayerInputs();
   const blocks: MoeBlockSpec[] = [];
   const run = async (

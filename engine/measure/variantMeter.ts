@@ -1,21 +1,17 @@
 import type { DecoderLayerSpec, ModelSpec } from '../families/specification';
 import { decoderLayerGraph, layerNames } from '../graph/decoderLayerGraph';
-import { scoreGraph, scoreNames } from '../graph/modelEndsGraph';
+import { scoreGraph } from '../graph/modelEndsGraph';
 import { openGraph } from '../runtime/openGraph';
-import { floats, integers, type RuntimeOptions, type RuntimeSession } from '../runtime/session';
-import type { AllocationQuality } from './allocationMeter';
+import { floats, type RuntimeSession } from '../runtime/session';
 import { embedBatches } from './embedding';
-import { HiddenStore } from './hiddenStore';
+import { HiddenStore, type MachineOptions } from './hiddenStore';
 import { step, type JobContext } from './jobContext';
 import { LayerInputs } from './layerInputs';
 import { allFinite, explainNonFinite } from './nonFinite';
-import { gatherRows, predictedRows, type PredictedRow } from './predictedRows';
 import type { SequenceBatch } from './sequenceBatches';
+import { scoreStates, type AllocationQuality } from './stateScores';
 
 const stepDeadlineSeconds = 300;
-
-/** Log-probabilities (float32) that one scoring step may hold per model. */
-const scoresPerStep = 2 ** 24;
 
 /** One way to run a model: its decoder layers, some of which may have changed blocks. Layers are compared by identity. */
 export type Variant = readonly DecoderLayerSpec[];
@@ -35,7 +31,7 @@ const openSessions = 2;
 
 export interface VariantMeterOptions {
   readonly model: ModelSpec;
-  readonly runtime: RuntimeOptions;
+  readonly runtime: MachineOptions;
   readonly batches: readonly SequenceBatch[];
   readonly sequences: readonly Int32Array[];
   readonly job: JobContext;
@@ -46,14 +42,16 @@ export interface VariantMeterOptions {
  * kept one up to some layer starts there. Every block runs with its own number of active experts. Dispose it.
  */
 export class VariantMeter {
-  private readonly store = new HiddenStore();
+  private readonly store: HiddenStore;
   private readonly inputs = new LayerInputs();
   private readonly sessions = new Map<DecoderLayerSpec, RuntimeSession>();
   private traces: Trace[] = [];
   private score: RuntimeSession | undefined;
   private counter = 0;
 
-  private constructor(private readonly options: VariantMeterOptions) {}
+  private constructor(private readonly options: VariantMeterOptions) {
+    this.store = new HiddenStore(options.runtime.hiddenMemoryBytes);
+  }
 
   static async open(options: VariantMeterOptions): Promise<VariantMeter> {
     const meter = new VariantMeter(options);
@@ -143,54 +141,17 @@ export class VariantMeter {
     return opened;
   }
 
-  private async compare(after: string): Promise<AllocationQuality> {
-    const { model, batches, sequences } = this.options;
-    const rowsPerStep = Math.max(1, Math.floor(scoresPerStep / model.vocabularySize));
-    const totals = { kl: 0, loss: 0, correct: 0, tokens: 0 };
-    for (const [at, batch] of batches.entries()) {
-      const baseline = await this.store.read(`${this.traces[0]!.states.at(-1)!}-${at}`);
-      const changed = await this.store.read(`${after}-${at}`);
-      const rows = predictedRows(batch, sequences);
-      for (let first = 0; first < rows.length; first += rowsPerStep) {
-        await this.scoreRows(rows.slice(first, first + rowsPerStep), baseline, changed, totals);
-      }
-    }
-    const { kl, loss, correct, tokens } = totals;
-    return { kl: Math.max(0, kl / tokens), logPerplexity: loss / tokens, accuracy: correct / tokens };
-  }
-
-  private async scoreRows(
-    rows: readonly PredictedRow[],
-    baseline: Float32Array,
-    changed: Float32Array,
-    totals: { kl: number; loss: number; correct: number; tokens: number },
-  ): Promise<void> {
-    const { model, sequences, job } = this.options;
-    const targets = BigInt64Array.from(rows, ({ source, position }) => BigInt(sequences[source]![position + 1]!));
-    const hidden = (values: Float32Array) => ({
-      type: 'float32' as const,
-      data: gatherRows(values, rows, model.hiddenSize),
-      shape: [rows.length, model.hiddenSize],
+  private compare(after: string): Promise<AllocationQuality> {
+    const { model, batches, sequences, job } = this.options;
+    return scoreStates({
+      model,
+      batches,
+      sequences,
+      job,
+      score: this.score!,
+      baseline: (batch) => this.store.read(`${this.traces[0]!.states.at(-1)!}-${batch}`),
+      changed: (batch) => this.store.read(`${after}-${batch}`),
     });
-    const results = await step(job, 'scoring', stepDeadlineSeconds, () =>
-      this.score!.run(
-        {
-          [scoreNames.baseline]: hidden(baseline),
-          [scoreNames.changed]: hidden(changed),
-          [scoreNames.targets]: { type: 'int64', data: targets, shape: [rows.length] },
-        },
-        [scoreNames.divergence, scoreNames.changedLoss, scoreNames.changedBest],
-      ),
-    );
-    const divergence = floats(results, scoreNames.divergence);
-    const loss = floats(results, scoreNames.changedLoss);
-    const best = integers(results, scoreNames.changedBest);
-    for (let row = 0; row < rows.length; row += 1) {
-      totals.kl += divergence[row]!;
-      totals.loss += loss[row]!;
-      totals.correct += Number(best[row] === targets[row]);
-    }
-    totals.tokens += rows.length;
   }
 
   /** Drops the traces that are neither the trained model's nor the given one, and the states only they had. */

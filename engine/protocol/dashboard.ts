@@ -13,10 +13,6 @@ export const engineStates = ['stopped', 'starting', 'idle', 'busy', 'failed'] as
 export const dashboardActions = [
   'profile',
   'findBudgets',
-  'calibrate',
-  'prune',
-  'merge',
-  'quantize',
   'evaluate',
   'cancel',
   'openConfig',

@@ -34,10 +34,6 @@ const settleMilliseconds = 50;
 const actionCommands: Readonly<Record<Exclude<DashboardAction, 'openCheckpoint'>, CommandId>> = {
   profile: 'moeTuner.profile',
   findBudgets: 'moeTuner.findBudgets',
-  calibrate: 'moeTuner.calibrate',
-  prune: 'moeTuner.prune',
-  merge: 'moeTuner.merge',
-  quantize: 'moeTuner.quantize',
   evaluate: 'moeTuner.evaluate',
   cancel: 'moeTuner.cancelJob',
   openConfig: 'moeTuner.openConfig',
@@ -45,16 +41,7 @@ const actionCommands: Readonly<Record<Exclude<DashboardAction, 'openCheckpoint'>
   showLog: 'moeTuner.showLog',
 };
 
-const actionsOnCheckpoint: readonly DashboardAction[] = [
-  'profile',
-  'findBudgets',
-  'calibrate',
-  'prune',
-  'merge',
-  'quantize',
-  'evaluate',
-  'openConfig',
-];
+const actionsOnCheckpoint: readonly DashboardAction[] = ['profile', 'findBudgets', 'evaluate', 'openConfig'];
 
 /** The folders a dashboard page may load from. */
 export function dashboardRoots(extensionUri: vscode.Uri): vscode.Uri[] {

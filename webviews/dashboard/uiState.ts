@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { PageStateStore } from '../ui-kit/uiStateStore';
 
 /** The sections of the dashboard, in the order in which they stand. */
 export const sectionNames = [
@@ -34,31 +35,9 @@ export type SectionName = (typeof sectionNames)[number];
 export type MeasureName = (typeof measureNames)[number];
 export type UiState = z.infer<typeof uiStateSchema>;
 
-/** Keeps the UI state and writes each change through, so that the view can be torn down at any time. */
-export class UiStateStore {
-  private state: UiState;
-
-  /** @param saved what an earlier life of the view wrote, unvalidated; anything unreadable starts afresh */
-  constructor(
-    saved: unknown,
-    private readonly write: (state: UiState) => void,
-  ) {
-    const parsed = uiStateSchema.safeParse(saved ?? {});
-    this.state = parsed.success ? parsed.data : uiStateSchema.parse({});
-  }
-
-  get current(): UiState {
-    return this.state;
-  }
-
-  change(part: Partial<UiState>): void {
-    this.state = { ...this.state, ...part };
-    this.write(this.state);
-  }
-
-  /** Adds a section to one of the lists of sections, or takes it out. */
-  toggle(list: 'collapsed' | 'tables', section: SectionName, on: boolean): void {
-    const others = this.state[list].filter((name) => name !== section);
-    this.change({ [list]: on ? [...others, section] : others });
+/** Keeps the state of this page. */
+export class UiStateStore extends PageStateStore<UiState> {
+  constructor(saved: unknown, write: (state: UiState) => void) {
+    super(uiStateSchema, saved, write);
   }
 }
