@@ -2,11 +2,12 @@ import { SeededRandom } from '../numeric/seededRandom';
 import type { JobContext } from '../measure/jobContext';
 import { gatesInflate } from '../methods/prune/foldedCorrection';
 import type { PruneMethod } from '../methods/prune/method';
-import { pruneMethods } from '../methods/prune/registry';
+import { pruneMethods, type SinglePruneMethodName } from '../methods/prune/registry';
 import { searchSets } from '../methods/prune/searchSets';
 import { cancelledError, TunerError } from '../protocol/errors';
 import type { PruneCandidate, PruneCorrectionName, PruneParams, PruneQuality, PruneResult } from '../protocol/pruning';
 import { partOfJob } from './budgetTables';
+import type { MethodScores } from './expertScores';
 import { foldedFactors } from './pruneCorrection';
 import { needsText, type RankingSources } from './pruneRankings';
 import type { PrunedModel, PruneMeasurements } from './pruneMeasurements';
@@ -36,6 +37,8 @@ export interface AutoPruneRequest {
 export type AutoPrune = PrunedLayers &
   Pick<PruneResult, 'chosen' | 'measured' | 'candidates' | 'interrupted' | 'notes'> & {
     readonly correction: number[] | undefined;
+    /** Scores of every method that was tried. */
+    readonly rankings: readonly MethodScores[];
   };
 
 interface Candidate {
@@ -56,7 +59,7 @@ interface MeasuredCandidate extends Candidate {
  */
 export async function autoPrune(request: AutoPruneRequest): Promise<AutoPrune> {
   const { params, heldOut, job } = request;
-  const { candidates, notes } = await namedCandidates(request);
+  const { candidates, rankings, notes } = await namedCandidates(request);
   const measured: MeasuredCandidate[] = [];
   const add = async (candidate: Candidate) => {
     measured.push({ ...candidate, measured: await heldOut.measure(candidate.model) });
@@ -93,6 +96,7 @@ export async function autoPrune(request: AutoPruneRequest): Promise<AutoPrune> {
     chosen: best.name,
     measured: best.measured,
     candidates: listed(candidates, measured),
+    rankings,
     notes,
     ...(job.signal.aborted ? { interrupted: true } : {}),
   };
@@ -112,7 +116,9 @@ async function untilCancelled(job: JobContext, work: () => Promise<void>): Promi
 }
 
 /** The plans of all methods that have what they need, each with its own kept sets; equal plans are kept, as they cost nothing. */
-async function namedCandidates(request: AutoPruneRequest): Promise<{ candidates: Candidate[]; notes: string[] }> {
+async function namedCandidates(
+  request: AutoPruneRequest,
+): Promise<{ candidates: Candidate[]; rankings: MethodScores[]; notes: string[] }> {
   const { params, target, sources, job } = request;
   const methods: PruneMethod[] = Object.values(pruneMethods);
   const runs = methods.flatMap((method) => {
@@ -122,6 +128,7 @@ async function namedCandidates(request: AutoPruneRequest): Promise<{ candidates:
     return seeds.flatMap((seed) => shapes.map((ragged) => ({ method, seed, ragged })));
   });
   const candidates: Candidate[] = [];
+  const rankings = new Map<SinglePruneMethodName, MethodScores>();
   const notes: string[] = [];
   for (const [at, { method, seed, ragged }] of runs.entries()) {
     const part = partOfJob(job, (rankShare * at) / runs.length, (rankShare * (at + 1)) / runs.length);
@@ -129,6 +136,8 @@ async function namedCandidates(request: AutoPruneRequest): Promise<{ candidates:
       const { keep, scores } = await pruneBy(method, { ...target, ragged }, sources, seed, part);
       const name = target.ragged && !ragged ? `${method.name} (uniform)` : method.name;
       candidates.push({ name, scores, model: { keep, correction: requestedCorrection(request, keep) } });
+      const key = method.name as SinglePruneMethodName;
+      rankings.set(key, { method: key, scores });
     } catch (error) {
       // Methods without what they need are left out, said so; any other failure is one of the whole run.
       if (!TunerError.is(error, 'usage')) {
@@ -142,7 +151,7 @@ async function namedCandidates(request: AutoPruneRequest): Promise<{ candidates:
   if (candidates.every(({ name }) => name.startsWith('random'))) {
     throw needsText('auto');
   }
-  return { candidates, notes };
+  return { candidates, rankings: [...rankings.values()], notes };
 }
 
 function requestedCorrection({ params, sources }: AutoPruneRequest, keep: number[][]): number[] | undefined {

@@ -8,6 +8,7 @@ import type { JobContext } from '../measure/jobContext';
 import type { CalibrateParams, CalibrateResult, CalibratedLayer } from '../protocol/calibration';
 import { TunerError } from '../protocol/errors';
 import { collectStatistics, type CollectedStatistics } from './collectStatistics';
+import { keepExpertScores } from './expertScores';
 import { openModel } from './openModel';
 import type { EngineServices } from './services';
 
@@ -53,6 +54,8 @@ export async function calibrate(
     finished: new Date().toISOString(),
   };
   await services.cache.addResult(model.resultsKey, 'calibration', result);
+  const { statistics } = collected;
+  await keepExpertScores(model, services, { statistics, tags: [], seed: params.seed }, []);
   return result;
 }
 

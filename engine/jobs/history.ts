@@ -2,8 +2,10 @@ import type { z } from 'zod';
 import { budgetResultSchema } from '../protocol/budget';
 import { calibrateResultSchema } from '../protocol/calibration';
 import { evaluateResultSchema } from '../protocol/evaluation';
+import { expertScoresSchema, pruneRunSchema } from '../protocol/expertScores';
 import type { History } from '../protocol/messages';
 import { profileResultSchema } from '../protocol/sensitivity';
+import { newestScores } from './expertScores';
 import { openModel } from './openModel';
 import type { ResultKind } from './resultCache';
 import type { EngineServices } from './services';
@@ -22,5 +24,7 @@ export async function history(folder: string, services: EngineServices): Promise
     budgets: await valid('budget', budgetResultSchema),
     evaluations: await valid('evaluation', evaluateResultSchema),
     calibrations: await valid('calibration', calibrateResultSchema),
+    expertScores: newestScores(await valid('scores', expertScoresSchema)),
+    pruneRuns: await valid('pruning', pruneRunSchema),
   };
 }

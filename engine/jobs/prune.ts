@@ -8,6 +8,7 @@ import type { PruneParams, PruneResult } from '../protocol/pruning';
 import type { PlanPrune } from '../protocol/plan';
 import { autoPrune } from './autoPrune';
 import { partOfJob } from './budgetTables';
+import { keepExpertScores, keepPruneRun, type MethodScores } from './expertScores';
 import { openModel, planTarget, type OpenModel } from './openModel';
 import { assertPlanAccepts, updatePlan } from './planFile';
 import { assertPrunable, prunableLayers } from './prunableLayers';
@@ -23,8 +24,9 @@ import { pruneBy, type PruneTarget } from './singlePrune';
 /** Share of the progress that calibration takes where it has to be made. */
 const calibrationShare = 0.4;
 
-type Decision = Pick<PruneResult, 'layers' | 'notes'> &
-  Partial<Pick<PruneResult, 'correction' | 'chosen' | 'measured' | 'candidates' | 'interrupted' | 'measurements'>>;
+type Decision = Pick<PruneResult, 'layers' | 'notes'> & { readonly rankings: readonly MethodScores[] } & Partial<
+    Pick<PruneResult, 'correction' | 'chosen' | 'measured' | 'candidates' | 'interrupted' | 'measurements'>
+  >;
 
 /**
  * Chooses which experts of every MoE layer stay, and writes a plan. Calibrates first where the method needs it and no statistics were
@@ -53,7 +55,7 @@ export async function prune(params: PruneParams, services: EngineServices, job: 
     job,
   };
   const rest = partOfJob(job, known === undefined ? 0 : calibrationShare, 1);
-  const decision =
+  const { rankings, ...decision } =
     params.method === 'auto'
       ? await decideByMeasuring(params, model, target, sources, services, rest)
       : await decideByMethod(params.method, params, target, sources, rest);
@@ -79,6 +81,9 @@ export async function prune(params: PruneParams, services: EngineServices, job: 
   if (result.plan !== undefined) {
     await writePlan(result.plan, model, result, known);
   }
+  const evidence = { statistics: known?.statistics, tags: known?.tags ?? [], seed: params.seed };
+  await keepExpertScores(model, services, evidence, rankings);
+  await keepPruneRun(model, services, result);
   return result;
 }
 
@@ -140,7 +145,12 @@ async function decideByMethod(
     });
   }
   const correction = folded ? foldedFactors(blocks, statistics!, tags, keep) : undefined;
-  return { layers: named(target, keep, scores), ...(correction === undefined ? {} : { correction }), notes: [] };
+  return {
+    layers: named(target, keep, scores),
+    ...(correction === undefined ? {} : { correction }),
+    rankings: [{ method: name, scores }],
+    notes: [],
+  };
 }
 
 async function decideByMeasuring(

@@ -5,7 +5,9 @@ import { budgetParamsSchema, budgetResultSchema } from './budget';
 import { calibrateParamsSchema, calibrateResultSchema } from './calibration';
 import { checkpointSummarySchema } from './checkpointSummary';
 import { doctorResultSchema } from './doctor';
+import { generateParamsSchema, generateResultSchema, generationStepSchema } from './generation';
 import { evaluateParamsSchema, evaluateResultSchema } from './evaluation';
+import { expertScoresSchema, pruneRunSchema } from './expertScores';
 import { mergeParamsSchema, mergeResultSchema } from './merging';
 import { pruneParamsSchema, pruneResultSchema } from './pruning';
 import { quantizeParamsSchema, quantizeResultSchema } from './quantization';
@@ -102,6 +104,13 @@ export const benchRequest = {
   result: benchResultSchema,
 } satisfies RequestType<z.ZodType, z.ZodType>;
 
+/** Goes on from a prompt with the model as it was trained and as a plan leaves it, and tells which experts each token used. */
+export const generateRequest = {
+  method: 'generate',
+  params: generateParamsSchema,
+  result: generateResultSchema,
+} satisfies RequestType<z.ZodType, z.ZodType>;
+
 /** Chooses which experts stay, and writes a plan. */
 export const pruneRequest = {
   method: 'prune',
@@ -134,6 +143,10 @@ export const historyRequest = {
     evaluations: z.array(evaluateResultSchema),
     /** What was found out about use and coverage; the statistics themselves are in the files these name. */
     calibrations: z.array(calibrateResultSchema).default([]),
+    /** Of each method that ranked the experts, its newest scores. */
+    expertScores: z.array(expertScoresSchema).default([]),
+    /** What pruning decided. */
+    pruneRuns: z.array(pruneRunSchema).default([]),
   }),
 } satisfies RequestType<z.ZodType, z.ZodType>;
 
@@ -159,6 +172,7 @@ export const engineRequests = {
   merge: mergeRequest,
   evaluate: evaluateRequest,
   bench: benchRequest,
+  generate: generateRequest,
   prune: pruneRequest,
   apply: applyRequest,
   exportTargets: exportTargetsRequest,
@@ -178,6 +192,12 @@ export const progressNotification = {
 export const stepStartedNotification = {
   method: 'job/stepStarted',
   params: z.object({ job: z.string(), label: z.string(), deadlineSeconds: z.number() }),
+} satisfies NotificationType<z.ZodType>;
+
+/** A token that a running `generate` chose. */
+export const generatedNotification = {
+  method: 'job/generated',
+  params: z.object({ job: z.string(), step: generationStepSchema }),
 } satisfies NotificationType<z.ZodType>;
 
 export const stepEndedNotification = {
