@@ -14,6 +14,7 @@ import type { JobContext } from './measure/jobContext';
 import { errorCodes, TunerError, toTunerError, type ErrorCode } from './protocol/errors';
 import {
   engineRequests,
+  generatedNotification,
   initializeRequest,
   logNotification,
   progressNotification,
@@ -96,6 +97,7 @@ class EngineServer {
       log: (level, message) => this.log(level, message),
       stepStarted: (label, deadlineSeconds) => this.notify(stepStartedNotification, { job, label, deadlineSeconds }),
       stepEnded: () => this.notify(stepEndedNotification, { job }),
+      generated: (step) => this.notify(generatedNotification, { job, step }),
     };
   }
 

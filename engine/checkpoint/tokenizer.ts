@@ -18,6 +18,8 @@ export interface CheckpointTokenizer {
   encode(text: string): number[];
   /** Parts of a text whose ids, joined, are those of the whole; cut as they are asked for, so that a reader can stop early. */
   parts(text: string): Iterable<string>;
+  /** Text of token ids, without the special tokens among them; incomplete characters become U+FFFD. */
+  decode(ids: readonly number[]): string;
   /** Token that separates texts: end of text, else beginning of text; undefined when the checkpoint names neither. */
   readonly separatorId: number | undefined;
   /** Tokens that the tokenizer itself puts before a text, such as beginning-of-text; none for many models. */
@@ -52,6 +54,7 @@ export async function loadTokenizer(checkpoint: Checkpoint): Promise<CheckpointT
   const splittable = splitsIntoWords(definition.pre_tokenizer);
   return {
     encode: encodeText,
+    decode: (ids) => decode(tokenizer, ids, definition),
     parts: (text) => (splittable ? splitText(text, encodeText) : [text]),
     separatorId: specialToken('eos', sources) ?? specialToken('bos', sources),
     beginning: beginningOf(encodeText(probeText), encode(tokenizer, probeText, tokenizerFile, true)),
@@ -109,6 +112,22 @@ function encode(tokenizer: Tokenizer, text: string, file: string, addSpecialToke
     );
   }
   return ids;
+}
+
+/**
+ * Tokens as text. Without a decoder the library puts spaces between tokens, as is right for words; where nothing cut the text into
+ * words either, the tokens are the text itself.
+ */
+function decode(tokenizer: Tokenizer, ids: readonly number[], { decoder, pre_tokenizer: cut }: ConfigObject): string {
+  const known = ids.filter((id) => tokenizer.id_to_token(id) !== undefined);
+  if (known.length === 0) {
+    return '';
+  }
+  if ((decoder ?? undefined) === undefined && (cut ?? undefined) === undefined) {
+    const added = tokenizer.get_added_tokens_decoder();
+    return known.map((id) => (added.get(id)?.special === true ? '' : tokenizer.id_to_token(id)!)).join('');
+  }
+  return tokenizer.decode(known, { skip_special_tokens: true, clean_up_tokenization_spaces: false });
 }
 
 /** Any text that has a token: what a post-processor adds does not depend on it. */

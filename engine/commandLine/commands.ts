@@ -24,6 +24,7 @@ import { engineVersion } from '../version';
 import { calibrateCommand } from './calibrateCommand';
 import { benchCommand } from './benchCommand';
 import type { CommandModule, MakeCommand } from './commandModule';
+import { generateCommand } from './generateCommand';
 import { mergeCommand } from './mergeCommand';
 import {
   activeExpertsList,
@@ -61,6 +62,7 @@ const commandModules: readonly CommandModule[] = [
   mergeCommand,
   quantizeCommand,
   benchCommand,
+  generateCommand,
 ];
 
 /** The command line of the engine: one entry per use case, exactly as the contract spells them. */

@@ -33,6 +33,16 @@ export function moeBlockValues(
 
 /** The whole block: `x [tokens, hidden]` → `[tokens, hidden]`, no norm, no residual. */
 export function moeBlock(graph: GraphBuilder, x: Value, block: MoeBlockSpec, k: Value): Value {
+  return routedBlock(graph, x, block, k).output;
+}
+
+/** The whole block, and the routing decision it was made with. */
+export function routedBlock(
+  graph: GraphBuilder,
+  x: Value,
+  block: MoeBlockSpec,
+  k: Value,
+): { readonly output: Value; readonly routing: Routing } {
   const { routing, outputs, shared } = moeBlockValues(graph, x, block, k);
   const gated =
     block.router.apply === 'input'
@@ -40,5 +50,5 @@ export function moeBlock(graph: GraphBuilder, x: Value, block: MoeBlockSpec, k: 
       : graph.node('Mul', [outputs, graph.node('Unsqueeze', [routing.gates(), graph.integers([2])])]);
   const sum = graph.node('ReduceSum', [gated, graph.integers([1])], { keepdims: 0 });
   const routed = block.routedScale === undefined ? sum : graph.node('Mul', [sum, graph.float(block.routedScale)]);
-  return shared === undefined ? routed : graph.node('Add', [routed, shared]);
+  return { output: shared === undefined ? routed : graph.node('Add', [routed, shared]), routing };
 }

@@ -7,6 +7,7 @@ import { budget } from './budget';
 import { calibrate } from './calibrate';
 import { doctor } from './doctor';
 import { evaluate } from './evaluate';
+import { generate } from './generate';
 import { history } from './history';
 import { inspect } from './inspect';
 import { merge } from './merge';
@@ -41,6 +42,7 @@ export const jobTable: { readonly [Name in JobName]: JobRecord<Name> } = {
   merge: { exclusive: true, run: merge },
   evaluate: { exclusive: true, run: evaluate },
   bench: { exclusive: true, run: bench },
+  generate: { exclusive: true, run: generate },
   prune: { exclusive: true, run: prune },
   apply: { exclusive: true, run: (params, _, job) => apply(params, job) },
   exportTargets: { exclusive: false, run: (params) => listTargets(params) },

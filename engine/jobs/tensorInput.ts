@@ -62,3 +62,19 @@ export async function readTokenIds(file: string, vocabularySize: number): Promis
 export function bytesOf(values: Float32Array): Uint8Array {
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }
+
+/** Token ids `[id, …]` from a JSON file. @throws TunerError `malformedTensorInput` */
+export async function readPromptIds(file: string): Promise<number[]> {
+  const malformed = (message: string) =>
+    new TunerError('malformedTensorInput', message, { file, wayOut: 'Give [id, id, …].' });
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(await readFile(file, 'utf8'));
+  } catch (error) {
+    throw malformed(error instanceof Error ? error.message : String(error));
+  }
+  if (!Array.isArray(parsed) || !parsed.every((id) => Number.isSafeInteger(id) && (id as number) >= 0)) {
+    throw malformed('The file is not a list of token ids.');
+  }
+  return parsed as number[];
+}

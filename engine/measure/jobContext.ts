@@ -1,4 +1,5 @@
 import { cancelledError } from '../protocol/errors';
+import type { GenerationStep } from '../protocol/generation';
 
 /** What a running job may use of its surroundings; server, command line and tests each provide one. */
 export interface JobContext {
@@ -10,6 +11,8 @@ export interface JobContext {
   /** Announces a step that cannot be interrupted, and its end. */
   stepStarted(label: string, deadlineSeconds: number): void;
   stepEnded(): void;
+  /** A token that was generated, for whoever watches; all of them are in the result too. */
+  generated?(step: GenerationStep): void;
 }
 
 /**

@@ -2,7 +2,7 @@ import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { TunerError } from '../protocol/errors';
 import { onnxruntime } from './onnxruntime';
 import { preparedOptions } from './preparedSession';
-import type { RuntimeOptions } from './session';
+import { mappedOptions, toHost, type Results, type RuntimeOptions } from './session';
 
 /** Names by which an exported decoder takes and gives its cache. */
 const cachePairs: readonly { readonly past: RegExp; readonly present: string }[] = [
@@ -10,11 +10,15 @@ const cachePairs: readonly { readonly past: RegExp; readonly present: string }[]
   { past: /^past_conv\./, present: 'present_conv.' },
 ];
 
+const presentName = /^present(_conv)?\./;
+
 /** Logits of one run, `[batch, time, vocabulary]`. */
 export interface DecoderLogits {
   readonly values: Float32Array;
   readonly time: number;
   readonly vocabulary: number;
+  /** Outputs of the graph that are neither logits nor cache. */
+  readonly others: Results;
 }
 
 /**
@@ -42,6 +46,19 @@ export class DecoderSession {
       return new DecoderSession(session, batch);
     } catch (error) {
       throw failure(error, 'The exported model could not be loaded.', file);
+    }
+  }
+
+  /**
+   * A decoder graph whose weights stay in the files it points at: they are mapped, and converted where an operator needs them.
+   * Slower than {@link open}, but nothing is written and hardly any memory is taken.
+   * @throws TunerError `runtimeFailed`
+   */
+  static async openMapped(graph: Uint8Array, batch: number, options: RuntimeOptions): Promise<DecoderSession> {
+    try {
+      return new DecoderSession(await onnxruntime().InferenceSession.create(graph, mappedOptions(options)), batch);
+    } catch (error) {
+      throw failure(error, 'The decoder could not be loaded.');
     }
   }
 
@@ -98,7 +115,13 @@ export class DecoderSession {
     );
     this.position = total;
     const logits = results.logits as Tensor;
-    return { values: logits.data as Float32Array, time, vocabulary: logits.dims[2]! };
+    const others = Object.entries(results).filter(([name]) => name !== 'logits' && !presentName.test(name));
+    return {
+      values: logits.data as Float32Array,
+      time,
+      vocabulary: logits.dims[2]!,
+      others: Object.fromEntries(others.map(([name, value]) => [name, toHost(name, value)])),
+    };
   }
 
   async dispose(): Promise<void> {

@@ -16,6 +16,10 @@ export interface RuntimeOptions {
   readonly precision?: ExpertPrecision | undefined;
   /** Whether the fused operator of experts was found to be right; else it is not used. */
   readonly fusedExperts?: boolean | undefined;
+  /** Memory of the device that may be used; undefined: all of it. */
+  readonly deviceMemoryBytes?: number | undefined;
+  /** Opens sessions, {@link openSession} where it is left out; tests put failing devices here. */
+  readonly open?: typeof openSession | undefined;
   /** Where it is kept what the device could not do. */
   readonly journal?: DeviceJournal | undefined;
 }
@@ -25,7 +29,14 @@ export type HostTensor =
   | { readonly type: 'float32'; readonly data: Float32Array; readonly shape: readonly number[] }
   | { readonly type: 'int64'; readonly data: BigInt64Array; readonly shape: readonly number[] };
 
-export type Feeds = Readonly<Record<string, HostTensor>>;
+/** A weight that is fed with a run: the bits of float16, of bfloat16 (as integers) or of bytes. */
+export interface WeightTensor {
+  readonly type: 'uint8' | 'uint16' | 'float16';
+  readonly data: Uint8Array | Uint16Array;
+  readonly shape: readonly number[];
+}
+
+export type Feeds = Readonly<Record<string, HostTensor | WeightTensor>>;
 export type Results = Readonly<Record<string, HostTensor>>;
 
 /** One loaded graph. Dispose it: sessions hold native memory and threads. */
@@ -43,25 +54,9 @@ export interface RuntimeSession {
  * @throws TunerError `runtimeFailed`, `outOfMemory`, `providerUnavailable`
  */
 export async function openSession(model: Uint8Array, options: RuntimeOptions): Promise<RuntimeSession> {
-  const providers = options.provider === 'cpu' ? ['cpu'] : [options.provider, 'cpu'];
   let session: InferenceSession;
   try {
-    session = await onnxruntime().InferenceSession.create(model, {
-      executionProviders: providers,
-      intraOpNumThreads: options.threads === 0 ? os.availableParallelism() : options.threads,
-      interOpNumThreads: 1,
-      executionMode: 'sequential',
-      graphOptimizationLevel: 'all',
-      logSeverityLevel: 3,
-      extra: {
-        session: {
-          model_external_initializers_file_folder_path: path.parse(process.cwd()).root,
-          disable_prepacking: '1',
-          intra_op: { allow_spinning: '0' },
-        },
-        optimization: { disable_specified_optimizers: 'ConstantFolding' },
-      },
-    });
+    session = await onnxruntime().InferenceSession.create(model, mappedOptions(options));
   } catch (error) {
     throw runtimeError(error, 'The graph could not be loaded.');
   }
@@ -71,7 +66,10 @@ export async function openSession(model: Uint8Array, options: RuntimeOptions): P
     async run(feeds, outputs) {
       const { Tensor } = onnxruntime();
       const tensors = Object.fromEntries(
-        Object.entries(feeds).map(([name, value]) => [name, new Tensor(value.type, value.data as never, value.shape)]),
+        Object.entries(feeds).map(([name, { type, data, shape }]) => [
+          name,
+          new Tensor(type as 'float32', data as never, shape),
+        ]),
       );
       try {
         const results = await session.run(tensors, outputs ?? session.outputNames);
@@ -84,7 +82,28 @@ export async function openSession(model: Uint8Array, options: RuntimeOptions): P
   };
 }
 
-function toHost(name: string, value: Tensor): HostTensor {
+/** Options of sessions whose weights stay in their files. */
+export function mappedOptions(options: RuntimeOptions): InferenceSession.SessionOptions {
+  return {
+    executionProviders: options.provider === 'cpu' ? ['cpu'] : [options.provider, 'cpu'],
+    intraOpNumThreads: options.threads === 0 ? os.availableParallelism() : options.threads,
+    interOpNumThreads: 1,
+    executionMode: 'sequential',
+    graphOptimizationLevel: 'all',
+    logSeverityLevel: 3,
+    extra: {
+      session: {
+        model_external_initializers_file_folder_path: path.parse(process.cwd()).root,
+        disable_prepacking: '1',
+        intra_op: { allow_spinning: '0' },
+      },
+      optimization: { disable_specified_optimizers: 'ConstantFolding' },
+    },
+  };
+}
+
+/** A result of the runtime as a tensor of this program. @throws TunerError `runtimeFailed` for other types */
+export function toHost(name: string, value: Tensor): HostTensor {
   if (value.type === 'float32') {
     return { type: 'float32', data: value.data as Float32Array, shape: value.dims };
   }

@@ -8,6 +8,7 @@ import { sharedPath } from '../support/sharedMaterial';
 
 /** One token a character: its code. */
 const characters: CheckpointTokenizer = {
+  decode: (ids) => String.fromCodePoint(...ids),
   encode: (text) => Array.from(text, (character) => character.charCodeAt(0)),
   parts: (text) => [text],
   separatorId: 0,

@@ -1,6 +1,7 @@
 import type { ModelSpec, TokenMixerSpec } from '../../families/specification';
 import type { RecognisedModel } from '../../families/recognise';
 import { cacheShape } from '../../graph/export/cachedAttention';
+import { exactPositions } from '../../graph/export/rotaryAngles';
 import { decoderNames } from '../../graph/export/sequenceValues';
 
 export const modelFileName = 'model.onnx';
@@ -43,10 +44,8 @@ function cacheSizes(mixers: readonly TokenMixerSpec[]): { heads: number; keyValu
   return { heads: 1, keyValueHeads: 1, headSize: 1 };
 }
 
-/** Rotary frequencies that depend on the length of the whole sequence are exported as they are for sequences up to this one. */
 function positionLimit(mixer: TokenMixerSpec): number {
-  const scaling = mixer.kind === 'short-convolution' ? undefined : mixer.rotary?.scaling;
-  return scaling?.kind === 'dynamic' ? scaling.maxPositions : Infinity;
+  return mixer.kind === 'short-convolution' || mixer.rotary === undefined ? Infinity : exactPositions(mixer.rotary);
 }
 
 /** `genai_config.json` for a decoder whose graph has the names of {@link decoderNames}. */

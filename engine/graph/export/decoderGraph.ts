@@ -1,9 +1,10 @@
 import { TensorProto_DataType as DataType } from 'onnx-buf';
-import type { DecoderLayerSpec, ModelSpec, NormSpec } from '../../families/specification';
+import type { DecoderLayerSpec, ModelSpec, MoeBlockSpec, NormSpec } from '../../families/specification';
 import { feedForward } from '../feedForward';
 import { GraphBuilder, type Value } from '../graphBuilder';
 import { cpuTarget, type GraphTarget } from '../graphTarget';
 import { logits } from '../modelEndsGraph';
+import { routedBlock } from '../moeBlock';
 import { norm } from '../norm';
 import { sharedExpert } from '../sharedExpert';
 import { cachedAttention } from './cachedAttention';
@@ -21,6 +22,11 @@ export interface DecoderGraphOptions {
   readonly activeExperts: readonly number[];
   /** Collects the tensors that no file has. */
   readonly stacks: StackedTensors;
+  /**
+   * Makes the routing of every MoE layer an output. Experts are then branches of plain operators, whose weights are read from the
+   * files of the checkpoint where a token needs them: nothing has to be written first.
+   */
+  readonly showRouting?: boolean;
 }
 
 /** A whole decoder as bytes of an ONNX model. */
@@ -34,7 +40,10 @@ export interface DecoderGraph {
  * The whole decoder with a key/value cache: `input_ids`, `attention_mask`, `position_ids` and the cache of every layer in,
  * `logits [batch, time, vocabulary]` and the longer cache out. Active experts are constants of each layer.
  */
-export function decoderGraph(model: ModelSpec, { activeExperts, stacks }: DecoderGraphOptions): DecoderGraph {
+export function decoderGraph(
+  model: ModelSpec,
+  { activeExperts, stacks, showRouting = false }: DecoderGraphOptions,
+): DecoderGraph {
   const graph = new GraphBuilder(exportTarget);
   const { hiddenSize } = model;
   for (const name of [decoderNames.ids, decoderNames.mask, decoderNames.positions]) {
@@ -53,7 +62,9 @@ export function decoderGraph(model: ModelSpec, { activeExperts, stacks }: Decode
       }
       const { block } = layer.feedForward;
       const k = activeExperts[expertForms.length]!;
-      const { output, form } = exportedBlock(graph, input, block, k, { stacks, outer: graph });
+      const { output, form } = showRouting
+        ? shownBlock(graph, input, block, k, layer.index)
+        : exportedBlock(graph, input, block, k, { stacks, outer: graph });
       expertForms.push(form);
       return block.beside === undefined
         ? output
@@ -65,6 +76,14 @@ export function decoderGraph(model: ModelSpec, { activeExperts, stacks }: Decode
   graph.node('Reshape', [flat, shape], {}, { outputs: [decoderNames.logits] });
   graph.declareOutput(decoderNames.logits, DataType.FLOAT, [null, null, model.vocabularySize]);
   return { model: graph.build('decoder'), expertForms };
+}
+
+/** A MoE block as branches, with its routing as outputs of the graph. */
+function shownBlock(graph: GraphBuilder, x: Value, block: MoeBlockSpec, k: number, layer: number) {
+  const { output, routing } = routedBlock(graph, x, block, graph.integers([k]));
+  graph.output(decoderNames.routedExperts(layer), routing.experts, DataType.INT64, [null, null]);
+  graph.output(decoderNames.routedGates(layer), routing.gates(), DataType.FLOAT, [null, null]);
+  return { output, form: 'branches' as const };
 }
 
 /** Token embeddings `[batch · time, hidden]`. */

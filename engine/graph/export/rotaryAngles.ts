@@ -26,6 +26,15 @@ export function rotaryAngles(
   return { cosine: choose(long.cosine, values.cosine), sine: choose(long.sine, values.sine) };
 }
 
+/**
+ * Positions up to which these angles are those of the model. Dynamic scaling (NTK-aware, as Transformers computes it) makes the frequencies
+ * depend on the length of the whole sequence: past `maxPositions` every new token would turn the keys that a cache already
+ * holds, so a graph with a cache is exact up to there only. `genai_config.json` states the limit as its context length.
+ */
+export function exactPositions({ scaling }: RotarySpec): number {
+  return scaling.kind === 'dynamic' ? scaling.maxPositions : Infinity;
+}
+
 function circle(graph: GraphBuilder, { frequencies, magnitude }: Frequencies, positions: Value) {
   const exact = graph.node('Cast', [positions], { to: DataType.DOUBLE });
   const angles = graph.node('Mul', [exact, graph.doubles(frequencies, [1, frequencies.length])]);

@@ -15,6 +15,9 @@ export const decoderNames = {
   presentValue: (layer: number) => `present.${layer}.value`,
   pastConvolution: (layer: number) => `past_conv.${layer}`,
   presentConvolution: (layer: number) => `present_conv.${layer}`,
+  /** Chosen experts int64 and gates `[batch · time, k]`, best first; only in graphs that show their routing. */
+  routedExperts: (layer: number) => `routing.${layer}.experts`,
+  routedGates: (layer: number) => `routing.${layer}.gates`,
 } as const;
 
 /** Cosine and sine `[batch · time, rotated / 2]` of the tokens of this run. */
