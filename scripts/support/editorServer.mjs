@@ -12,6 +12,7 @@ import { mustRun } from './run.mjs';
  * @property {Record<string, unknown>} [settings] User settings on top of quiet defaults.
  * @property {NodeJS.ProcessEnv} [env] Added to the environment of the server and its extension host.
  * @property {string} [logFile] Receives what the server prints.
+ * @property {boolean} [restricted] Folders open in Restricted Mode until the person trusts them; otherwise every folder is trusted.
  *
  * @typedef {object} EditorServer
  * @property {number} port
@@ -37,6 +38,13 @@ const quietSettings = {
   'git.enabled': false,
 };
 
+/** Restricted Mode without the question at the start: the person trusts the folder when they choose to. */
+const restrictedSettings = {
+  'security.workspace.trust.enabled': true,
+  'security.workspace.trust.startupPrompt': 'never',
+  'security.workspace.trust.banner': 'never',
+};
+
 /** Signals that end this program; the server, in a group of its own, would stay behind. */
 const endingSignals = /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP']);
 const endedBySignal = 130;
@@ -54,10 +62,12 @@ export async function startEditorServer(options = {}) {
   const home = mkdtempSync(join(tmpdir(), 'moe-tuner-editor-'));
   const userData = join(home, 'user-data');
   mkdirSync(join(userData, 'User'), { recursive: true });
-  writeFileSync(
-    join(userData, 'User', 'settings.json'),
-    JSON.stringify({ ...quietSettings, ...options.settings }, undefined, 2),
-  );
+  const settings = {
+    ...quietSettings,
+    ...(options.restricted === true ? restrictedSettings : {}),
+    ...options.settings,
+  };
+  writeFileSync(join(userData, 'User', 'settings.json'), JSON.stringify(settings, undefined, 2));
   const port = await freePort();
   const folders = [
     ...['--user-data-dir', userData, '--server-data-dir', join(home, 'server-data')],
@@ -78,7 +88,9 @@ export async function startEditorServer(options = {}) {
     process.execPath,
     [
       ...[main, '--host', '127.0.0.1', '--port', String(port), '--without-connection-token'],
-      ...['--accept-server-license-terms', '--telemetry-level', 'off', '--disable-workspace-trust', ...folders],
+      ...['--accept-server-license-terms', '--telemetry-level', 'off'],
+      ...(options.restricted === true ? [] : ['--disable-workspace-trust']),
+      ...folders,
     ],
     // A process group of its own, so that its extension hosts and file watchers end with it.
     { env, detached: process.platform !== 'win32', stdio: ['ignore', 'pipe', 'pipe'] },

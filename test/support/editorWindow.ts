@@ -16,6 +16,8 @@ export interface EditorWindowOptions {
   /** Names the log file and the screenshots. */
   readonly name: string;
   readonly settings?: Record<string, unknown>;
+  /** Opens the workspace in Restricted Mode. */
+  readonly restricted?: boolean;
   /** Changes the workspace before the window opens. */
   readonly prepare?: (workspace: string) => void;
 }
@@ -41,6 +43,7 @@ export class EditorWindow {
     const server = await startEditorServer({
       extensions: [options.vsix],
       settings: { ...options.settings },
+      restricted: options.restricted ?? false,
       logFile: join(testResults, `e2e-${options.name}.log`),
     });
     const close = async (): Promise<void> => {
