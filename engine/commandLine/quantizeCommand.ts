@@ -1,5 +1,6 @@
 import { Option } from 'commander';
 import { quantize } from '../jobs/quantize';
+import { groupText, plannedGroups } from '../methods/quantize/projectionGroups';
 import {
   bitGranularities,
   defaultQuantizeTokens,
@@ -26,9 +27,10 @@ export const quantizeCommand: CommandModule = (command, programDirectory) => {
     .addOption(new Option('--method <name>', 'how weights are rounded').choices([...quantizerNames]).default('auto'))
     .option(
       '--group <g>',
-      'weights that share a scale (default: the largest of 128, 64, 32, 16 that fits)',
+      'weights that share a scale (default: the largest of 128, 64, 32, 16 that fits; effective bits and bytes choose)',
       positiveInteger,
     )
+    .option('--down-group <g>', 'the same for down (default: that of gate and up)', positiveInteger)
     .option('--symmetric', 'codes centred on zero, no zero points')
     .addOption(new Option('--scope <name>', 'what is rounded').choices(['experts', 'all']).default('experts'))
     .addOption(
@@ -72,7 +74,7 @@ function renderQuantization(result: QuantizeResult): string {
   return [
     textTable(['layer', 'bits', 'effective', 'bytes', 'error gate', 'error up', 'error down', 'uncovered'], rows),
     '',
-    `${result.method}, group ${result.group}, ${result.symmetric ? 'symmetric' : 'asymmetric'}: ${result.arithmetic}`,
+    `${result.method}, group ${groupText(plannedGroups(result))}, ${result.symmetric ? 'symmetric' : 'asymmetric'}: ${result.arithmetic}`,
     `Experts ${bytes(result.originalBytes)} → ${bytes(result.bytes)}; all weights ${bytes(result.checkpointBytes)}`,
     ...result.allocations.map(
       ({ granularity, predicted, effectiveBits }) =>

@@ -7,6 +7,7 @@ import { setKey } from '../export/tunedConfig';
 import type { ChosenDelivery } from '../export/chooseDelivery';
 import { assertAbsent, writeArtefact, type WriteOptions } from '../export/writeArtefact';
 import type { JobContext } from '../measure/jobContext';
+import { groupText, plannedGroups } from '../methods/quantize/projectionGroups';
 import type { ApplyParams, ApplyResult, TargetName } from '../protocol/apply';
 import { TunerError } from '../protocol/errors';
 import type { Plan } from '../protocol/plan';
@@ -24,13 +25,20 @@ export function isPackedTarget(target: TargetName): boolean {
   return packedTargets.includes(target);
 }
 
-/** @throws TunerError `unsupportedFeature` where there is nothing to pack */
+/** @throws TunerError `unsupportedFeature` where there is nothing to pack, or groups that differ within a layer */
 export function assertPackable(plan: Plan, target: TargetName): void {
   if (isPackedTarget(target) && plan.quantize === undefined) {
     throw new TunerError('unsupportedFeature', 'The plan rounds no weights, so there is nothing to pack.', {
       place: 'quantize',
       wayOut: 'Add the section with "quantize", or choose another target.',
     });
+  }
+  if (isPackedTarget(target) && plan.quantize?.groups !== undefined) {
+    throw new TunerError(
+      'unsupportedFeature',
+      `Fused kernels load one group size per layer; the plan has ${groupText(plannedGroups(plan.quantize))}.`,
+      { place: 'quantize.groups', wayOut: 'Make the plan with --group, or choose the target onnx.' },
+    );
   }
 }
 

@@ -1,17 +1,15 @@
 import path from 'node:path';
-import type { MoeBlockSpec } from '../families/specification';
 import { VariantMeter } from '../measure/variantMeter';
 import type { JobContext } from '../measure/jobContext';
 import { batchSequences } from '../measure/sequenceBatches';
-import { allocateBits, type AllocatedBits } from '../methods/quantize/bitAllocation';
-import { bitsArithmetic, storedBits } from '../methods/quantize/bitSizes';
-import { codeBits, type CodeBits } from '../methods/quantize/quantizedMatrix';
-import { quantizers, type ExpertBits, type QuantizerName } from '../methods/quantize/quantizers';
+import { allBits, bitsArithmetic, storedBits } from '../methods/quantize/bitSizes';
+import type { ProjectionGroups } from '../methods/quantize/projectionGroups';
+import { quantizers, type QuantizerName } from '../methods/quantize/quantizers';
 import { TunerError } from '../protocol/errors';
 import { planSchema, type Plan, type PlanQuantize } from '../protocol/plan';
-import { bitGranularities, type QuantizeParams, type QuantizeResult } from '../protocol/quantization';
+import type { QuantizeParams, QuantizeResult } from '../protocol/quantization';
 import type { RuntimeOptions } from '../runtime/session';
-import { assertGroups, commonGroups, shortestBits } from '../transform/quantizeBits';
+import { shortestBits } from '../transform/quantizeBits';
 import { otherWeights, roundOthers, type ChangeDecoder } from '../transform/quantizeOthers';
 import { roundedWeightsKey, writeRoundedWeights } from '../transform/roundedWeightsFile';
 import { ScratchWeights } from '../transform/scratchWeights';
@@ -20,27 +18,18 @@ import { attentionHeads } from './evaluate';
 import { openModel, type OpenModel } from './openModel';
 import { updatePlan } from './planFile';
 import { openBasePlan, type BasePlan } from './quantizeBase';
-import { measureUnits } from './quantizeMeasurements';
-import { addTotals, bitTotals, originalBytes, quantizedLayer } from './quantizeReport';
-import { roundBlocks, type RoundedBlocks, type RoundingRun } from './quantizeRounding';
+import { allocate, allocationShare, bitTotalsOf, type Allocation, type AllocationRun } from './quantizeAllocation';
+import { firstGroups, groupChoices } from './quantizeGroups';
+import { originalBytes, quantizedLayer } from './quantizeReport';
+import { roundBlocks, type RoundedBlocks } from './quantizeRounding';
 import { quantizeText, type QuantizeText } from './quantizeText';
 import { runtimeOptions, type EngineServices } from './services';
 
 /** Candidates of "auto" with text, and what it takes without: the one whose squared error is least. */
 const automatic = { measured: ['gptq', 'eaquant'], dataFree: 'hqq' } as const;
 
-/** Method whose errors decide the bits when "auto" has not chosen yet. */
-const allocatingMethod = { measured: 'gptq', dataFree: 'hqq' } as const;
-
-/** How the work is split for progress. */
-const allocationShare = 0.6;
-
 /** Everything that rounding needs, prepared once. */
-interface QuantizeRun extends RoundingRun {
-  readonly params: QuantizeParams;
-  readonly blocks: readonly MoeBlockSpec[];
-  readonly text: QuantizeText | undefined;
-  readonly meter: VariantMeter | undefined;
+interface QuantizeRun extends AllocationRun {
   /** Rounds what is not an expert, where the scope asks for it. */
   readonly others: ChangeDecoder;
 }
@@ -63,17 +52,23 @@ export async function quantize(
   const scratch = new ScratchWeights();
   let meter: VariantMeter | undefined;
   try {
-    const group = chosenGroup(params, base.blocks);
+    const choices = groupChoices(params, base.blocks);
+    const groups = firstGroups(choices);
     const runtime = await runtimeOptions(services, job);
     const text = params.text.length > 0 ? await quantizeText(model, params) : undefined;
     const decoder = withBlocks(model.resolved.decoder(), base.blocks);
-    const others = await roundOthers(decoder, otherPlan(params, group), { scratch, job, planFile: out ?? '--group' });
+    const others = await roundOthers(decoder, otherPlan(params, groups.gate), {
+      scratch,
+      job,
+      planFile: out ?? '--group',
+    });
     meter = text === undefined ? undefined : await openMeter(decoder, text, runtime, job);
-    const run = {
+    const first: QuantizeRun = {
       params,
       model: decoder,
       blocks: base.blocks,
-      group,
+      choices,
+      groups,
       symmetric: params.symmetric,
       scratch,
       runtime,
@@ -82,11 +77,12 @@ export async function quantize(
       meter,
       others,
     };
-    const allocation = await allocate(run);
+    const allocation = await allocate(first);
+    const run = { ...first, groups: allocation.groups };
     const rounded = await bestRounding(run, allocation.bits);
     const result = await report(run, model, allocation, rounded);
     if (out !== undefined) {
-      await writeSection(out, run, model, base, { ...allocation, ...rounded, ...result });
+      await writeSection(out, run, model, base, { ...allocation, ...rounded }, result.effectiveBits);
     }
     return {
       ...result,
@@ -127,22 +123,6 @@ function assertRequest({ bits, averageBits, effectiveBits, maximumBytes, method,
   }
 }
 
-/** @throws TunerError `usage` where the group does not divide the rows of every expert */
-function chosenGroup({ group }: QuantizeParams, blocks: readonly MoeBlockSpec[]): number {
-  const common = commonGroups(blocks);
-  const chosen = group ?? common[0];
-  if (chosen === undefined) {
-    throw new TunerError('usage', 'No usual group size divides the rows of all experts.', {
-      place: '--group',
-      wayOut: 'Give a group that divides them, for example the whole row.',
-    });
-  }
-  const bits: ExpertBits = { gate: 4, up: 4, down: 4 };
-  const all = blocks.map(({ experts }) => experts.map(() => bits));
-  assertGroups(chosen, all, blocks, { file: '', place: '--group' }, 'usage');
-  return chosen;
-}
-
 function openMeter(
   decoder: QuantizeRun['model'],
   { held }: QuantizeText,
@@ -151,69 +131,6 @@ function openMeter(
 ): Promise<VariantMeter> {
   const batches = batchSequences(held, attentionHeads(decoder));
   return VariantMeter.open({ model: decoder, runtime, batches, sequences: held, job });
-}
-
-interface Allocation {
-  readonly bits: readonly (readonly ExpertBits[])[];
-  readonly allocations: QuantizeResult['allocations'];
-}
-
-/** Uniform bits, or those of the exact solver under the budget. */
-async function allocate(run: QuantizeRun): Promise<Allocation> {
-  const { params, blocks, text, meter } = run;
-  const { bits, method } = params;
-  if (bits !== undefined) {
-    return {
-      bits: blocks.map(({ experts }) => experts.map(() => ({ gate: bits, up: bits, down: bits }))),
-      allocations: [],
-    };
-  }
-  const name = method === 'auto' ? allocatingMethod[text === undefined ? 'dataFree' : 'measured'] : method;
-  const whole = bitTotalsOf(
-    run,
-    blocks.map(({ experts }) => experts.map(() => ({ gate: 2, up: 2, down: 2 }))),
-  );
-  const budget = budgetBits(run, whole.weights, whole.storedBits);
-  const nearest = codeBits.reduce<CodeBits>(
-    (best, one) => (Math.abs(one - budget.codes) < Math.abs(best - budget.codes) ? one : best),
-    2,
-  );
-  const measured = text !== undefined && meter !== undefined ? { calibration: text.calibration, meter } : undefined;
-  const units = await measureUnits(run, name, measured, nearest, [0, allocationShare]);
-  const solved = bitGranularities.map((granularity) => allocateBits(units, budget.stored, granularity));
-  const chosen = solved.find(({ granularity }) => granularity === params.granularity)!;
-  return { bits: chosen.bits, allocations: solved.map((one) => allocationSummary(run, one)) };
-}
-
-/** The budget in bits of storage, and in bits of codes per weight. */
-function budgetBits(
-  { params, group, symmetric }: QuantizeRun,
-  weights: number,
-  least: number,
-): { readonly stored: number; readonly codes: number } {
-  const { averageBits, effectiveBits, maximumBytes } = params;
-  const zero = symmetric ? 0 : 1 / group;
-  // Zero points are as wide as codes, so every bit of a code costs 1 + 1/group.
-  const codesOf = (stored: number) => 2 + (stored - least) / (weights * (1 + zero));
-  if (averageBits !== undefined) {
-    return { stored: least + weights * (averageBits - 2) * (1 + zero), codes: averageBits };
-  }
-  const stored = effectiveBits === undefined ? maximumBytes! * 8 : effectiveBits * weights;
-  return { stored, codes: codesOf(stored) };
-}
-
-function bitTotalsOf(run: QuantizeRun, bits: readonly (readonly ExpertBits[])[]) {
-  return addTotals(run.blocks.map((block, at) => bitTotals(block, bits[at]!, run)));
-}
-
-function allocationSummary(run: QuantizeRun, { granularity, bits, predicted }: AllocatedBits) {
-  const totals = bitTotalsOf(run, bits);
-  return {
-    granularity,
-    averageBits: totals.codeBits / totals.weights,
-    effectiveBits: totals.storedBits / totals.weights,
-    predicted,
-  };
 }
 
 interface Chosen extends RoundedBlocks {
@@ -251,28 +168,34 @@ async function report(
   { bits, allocations }: Allocation,
   { blocks, uncovered, name, candidates, quality }: Chosen,
 ): Promise<QuantizeResult> {
-  const { params, group, symmetric, text } = run;
+  const { params, groups, symmetric, text } = run;
   const layers: QuantizeResult['layers'] = [];
   for (const [at, block] of run.blocks.entries()) {
     layers.push(await quantizedLayer(block, blocks[at]!, bits[at]!, run, uncovered[at] ?? []));
   }
   const totals = bitTotalsOf(run, bits);
   const before = run.blocks.reduce((sum, block, at) => sum + originalBytes(block, bits[at]!), 0);
-  const bytes = Math.ceil(totals.storedBits / 8);
+  const bytes = Math.ceil(allBits(totals) / 8);
   const averageBits = totals.codeBits / totals.weights;
   const outside = params.scope === 'all' ? otherWeights(run.model) : { weights: 0, bytes: 0 };
-  const outsideBits = storedBits({ weights: outside.weights, bits: otherBits(params) ?? 16, group, symmetric });
+  const outsideBits = storedBits({
+    weights: outside.weights,
+    bits: otherBits(params) ?? 16,
+    group: groups.gate,
+    symmetric,
+  });
   return {
     checkpoint: model.checkpoint.folder,
     fingerprint: model.fingerprint,
     method: name,
     requestedMethod: params.method,
-    group,
+    group: groups.gate,
+    ...differing(groups),
     symmetric,
     scope: params.scope,
     averageBits,
-    effectiveBits: totals.storedBits / totals.weights,
-    arithmetic: bitsArithmetic(averageBits, group, symmetric),
+    effectiveBits: allBits(totals) / totals.weights,
+    arithmetic: bitsArithmetic(totals),
     bytes,
     originalBytes: before,
     checkpointBytes:
@@ -327,15 +250,17 @@ async function writeSection(
   run: QuantizeRun,
   model: OpenModel,
   base: BasePlan,
-  { bits, blocks, name, effectiveBits }: Allocation & Chosen & QuantizeResult,
+  { bits, blocks, name }: Allocation & Chosen,
+  effectiveBits: number,
 ): Promise<void> {
-  const { params, group, symmetric, text } = run;
+  const { params, groups, symmetric, text } = run;
   const { resolved, checkpoint, fingerprint } = model;
   const calibrated = quantizers[name].needs === 'moments';
   const weights = `${path.basename(out).replace(/(\.moeplan)?\.json$/, '')}.weights.safetensors`;
   const section: PlanQuantize = {
     method: name,
-    group,
+    group: groups.gate,
+    ...differing(groups),
     symmetric,
     scope: params.scope,
     layers: shortestBits(bits),
@@ -362,4 +287,9 @@ async function writeSection(
     );
   }
   await updatePlan(out, { source, quantize: section });
+}
+
+/** The part of a plan that names groups of single projections. */
+function differing({ gate, down }: ProjectionGroups): Pick<PlanQuantize, 'groups'> {
+  return gate === down ? {} : { groups: { down } };
 }

@@ -4,9 +4,17 @@ import type { VariantMeter } from '../measure/variantMeter';
 import type { ExpertUnits } from '../methods/quantize/bitAllocation';
 import { storedBits } from '../methods/quantize/bitSizes';
 import { codeBits, type CodeBits } from '../methods/quantize/quantizedMatrix';
-import { quantizers, type ExpertBits, type QuantizerName, type RoundedExpert } from '../methods/quantize/quantizers';
-import { roundingErrors, type UnitErrors } from '../methods/quantize/roundingErrors';
+import {
+  quantizers,
+  type ExpertBits,
+  type Quantizer,
+  type QuantizerName,
+  type RoundedExpert,
+} from '../methods/quantize/quantizers';
+import { projectionGroups, type ProjectionGroups } from '../methods/quantize/projectionGroups';
+import { roundingErrors } from '../methods/quantize/roundingErrors';
 import { writeRoundedExpert } from '../transform/quantizeWeights';
+import type { GroupChoices } from './quantizeGroups';
 import { calibratedExperts, roundExpert, walk, type CalibratedExpert, type RoundingRun } from './quantizeRounding';
 
 /** Variants of layers (two units times the bits) above which only the bits nearest to the budget are measured. */
@@ -15,8 +23,16 @@ const mostVariants = 192;
 /** The units that have bits of their own. */
 const units = ['gateUp', 'down'] as const;
 
+type Unit = (typeof units)[number];
+
+/** Errors of one expert by unit and group, by position of the bits. */
+type GroupErrors = Readonly<Record<Unit, ReadonlyMap<number, readonly number[]>>>;
+
+/** Losses and costs of all experts, per MoE layer, for groups among those that were asked for. */
+export type UnitsOf = (groups: ProjectionGroups) => ExpertUnits[][];
+
 /** Bits of one unit alone. */
-function bitsOf(unit: (typeof units)[number], bits: CodeBits): ExpertBits {
+function bitsOf(unit: Unit, bits: CodeBits): ExpertBits {
   return unit === 'gateUp' ? { gate: bits, up: bits, down: 16 } : { gate: 16, up: 16, down: bits };
 }
 
@@ -25,22 +41,23 @@ function bitsOf(unit: (typeof units)[number], bits: CodeBits): ExpertBits {
  *
  * Errors of the rounded weights on the inputs of the expert say how experts and bits compare within a projection of a layer. What a
  * whole projection of a layer is worth is measured: KL divergence from the full model on held-out text with that projection alone
- * rounded. Without text, relative squared errors of the weights stand for both.
+ * rounded, in the first groups of the run. Without text, relative squared errors of the weights stand for both.
  */
 export async function measureUnits(
   run: RoundingRun,
   name: QuantizerName,
   text: { readonly calibration: readonly Int32Array[]; readonly meter: VariantMeter } | undefined,
   nearest: CodeBits,
+  choices: GroupChoices,
   progress: readonly [number, number],
-): Promise<ExpertUnits[][]> {
+): Promise<UnitsOf> {
   const blocks = run.model.layers.flatMap(({ feedForward }) => (feedForward.kind === 'moe' ? [feedForward.block] : []));
   const measured = text === undefined ? [] : blocks.length * units.length * 3 <= mostVariants ? [2, 3, 4] : [nearest];
   const variants: LayerVariants[] = [];
-  const errors: UnitErrors[][] = [];
+  const errors: GroupErrors[][] = [];
   const visit = async (block: MoeBlockSpec, inputs: BlockInputs | undefined) => {
     const made = new LayerVariants(block);
-    const layer: (UnitErrors | undefined)[] = [];
+    const layer: (GroupErrors | undefined)[] = [];
     for await (const one of calibratedExperts(run, block, quantizers[name], inputs)) {
       const byBits: RoundedExpert[] = [];
       for (const bits of codeBits) {
@@ -50,11 +67,8 @@ export async function measureUnits(
           await made.add(run, one, bits, rounded);
         }
       }
-      layer.push(
-        inputs !== undefined && one.moments === undefined
-          ? undefined
-          : roundingErrors(one.weights, byBits, one.moments),
-      );
+      const uncovered = inputs !== undefined && one.moments === undefined;
+      layer.push(uncovered ? undefined : await groupErrors(run, block, quantizers[name], one, byBits, choices));
     }
     variants.push(made);
     errors.push(withMeans(layer));
@@ -70,20 +84,58 @@ export async function measureUnits(
       await visit(block, undefined);
     }
   }
-  const result: ExpertUnits[][] = [];
-  for (const [position, layer] of errors.entries()) {
+  const divergences: Divergence[] = [];
+  for (const position of errors.keys()) {
     run.job.progress(middle + ((to - middle) * position) / errors.length, `Measuring layer ${blocks[position]!.layer}`);
-    const divergence = await measureLayer(run, variants[position]!, text?.meter, measured as CodeBits[]);
-    result.push(layerUnits(blocks[position]!, layer, divergence, run));
+    divergences.push(await measureLayer(run, variants[position]!, text?.meter, measured as CodeBits[]));
   }
-  return result;
+  return (groups) =>
+    errors.map((layer, position) =>
+      layerUnits(blocks[position]!, layer, divergences[position]!, {
+        groups,
+        measured: run.groups,
+        symmetric: run.symmetric,
+      }),
+    );
+}
+
+/** Errors in all groups; those of 8 bits, which no choice of groups depends on, are the same in all. */
+async function groupErrors(
+  run: RoundingRun,
+  block: MoeBlockSpec,
+  quantizer: Quantizer,
+  one: CalibratedExpert,
+  byBits: readonly RoundedExpert[],
+  { gateUp, down }: GroupChoices,
+): Promise<GroupErrors> {
+  const first = roundingErrors(one.weights, byBits, one.moments);
+  const errors = { gateUp: new Map([[gateUp[0]!, first.gateUp]]), down: new Map([[down[0]!, first.down]]) };
+  for (let at = 1; at < Math.max(gateUp.length, down.length); at += 1) {
+    const groups = projectionGroups(gateUp[at] ?? gateUp.at(-1)!, down[at] ?? down.at(-1)!);
+    const rounded: RoundedExpert[] = [];
+    for (const [position, bits] of codeBits.entries()) {
+      rounded.push(
+        bits === 8
+          ? byBits[position]!
+          : await roundExpert({ ...run, groups }, block, quantizer, one, { gate: bits, up: bits, down: bits }),
+      );
+    }
+    const found = roundingErrors(one.weights, rounded, one.moments);
+    errors.gateUp.set(groups.gate, found.gateUp);
+    errors.down.set(groups.down, found.down);
+  }
+  return errors;
 }
 
 /** Experts that text did not reach count like the mean of the others of their layer. */
-function withMeans(layer: readonly (UnitErrors | undefined)[]): UnitErrors[] {
+function withMeans(layer: readonly (GroupErrors | undefined)[]): GroupErrors[] {
   const known = layer.filter((errors) => errors !== undefined);
-  const mean = (unit: (typeof units)[number]) =>
-    codeBits.map((_, at) => known.reduce((sum, errors) => sum + errors[unit][at]!, 0) / Math.max(1, known.length));
+  const mean = (unit: Unit) => {
+    const groups = [...(known[0]?.[unit].keys() ?? [])];
+    const at = (group: number, position: number) =>
+      known.reduce((sum, errors) => sum + errors[unit].get(group)![position]!, 0) / known.length;
+    return new Map(groups.map((group) => [group, codeBits.map((_, position) => at(group, position))]));
+  };
   return layer.map((errors) => errors ?? { gateUp: mean('gateUp'), down: mean('down') });
 }
 
@@ -128,7 +180,7 @@ class LayerVariants {
     }
   }
 
-  changed(layer: DecoderLayerSpec, unit: (typeof units)[number], bits: CodeBits): DecoderLayerSpec {
+  changed(layer: DecoderLayerSpec, unit: Unit, bits: CodeBits): DecoderLayerSpec {
     if (layer.feedForward.kind !== 'moe' || layer.feedForward.block !== this.block) {
       return layer;
     }
@@ -137,45 +189,62 @@ class LayerVariants {
   }
 }
 
+/** How the units of a layer are stored, and the groups their losses were measured in. */
+interface LayerFormat {
+  readonly groups: ProjectionGroups;
+  readonly measured: ProjectionGroups;
+  readonly symmetric: boolean;
+}
+
 /** Losses and costs of the experts of one layer. */
 function layerUnits(
   block: MoeBlockSpec,
-  errors: readonly UnitErrors[],
+  errors: readonly GroupErrors[],
   divergence: Divergence,
-  { group, symmetric }: RoundingRun,
+  { groups, measured, symmetric }: LayerFormat,
 ): ExpertUnits[] {
-  return errors.map((error, expert) => {
+  const totals = (unit: Unit) => {
+    const group = groupOf(unit, measured);
+    return codeBits.map((_, at) => errors.reduce((sum, one) => sum + (one[unit].get(group)?.[at] ?? 0), 0));
+  };
+  const losses = {
+    gateUp: lossPerError('gateUp', divergence, totals('gateUp')),
+    down: lossPerError('down', divergence, totals('down')),
+  };
+  return errors.map((own, expert) => {
     const network = block.experts[expert]!;
     const { inputSize: width, outputSize: hidden } = network.down;
     const size = { gateUp: (network.layout === 'ungated' ? 1 : 2) * width * hidden, down: width * hidden };
-    const unit = (name: (typeof units)[number]) => ({
-      loss: codeBits.map((bits, at) => unitLoss(name, bits, at, error, errors, divergence)),
-      cost: codeBits.map((bits) => storedBits({ weights: size[name], bits, group, symmetric })),
-    });
+    const unit = (name: Unit) => {
+      const group = groupOf(name, groups);
+      const known = own[name].get(group);
+      return {
+        loss: codeBits.map((_, at) => (known?.[at] ?? 0) * (losses[name][at] ?? 1 / errors.length)),
+        cost: codeBits.map((bits) => storedBits({ weights: size[name], bits, group, symmetric })),
+      };
+    };
     return { gateUp: unit('gateUp'), down: unit('down') };
   });
 }
 
-/** The expert's share of the measured loss of its projection; bits that were not measured follow the errors. */
-function unitLoss(
-  unit: (typeof units)[number],
-  bits: CodeBits,
-  at: number,
-  own: UnitErrors,
-  all: readonly UnitErrors[],
-  divergence: Divergence,
-): number {
-  const total = (position: number) => all.reduce((sum, one) => sum + one[unit][position]!, 0);
-  const known = divergence.get(`${unit} ${bits}`);
-  if (known !== undefined) {
-    return total(at) > 0 ? (known * own[unit][at]!) / total(at) : 0;
-  }
-  const reference =
-    codeBits.findLast((other) => other < bits && divergence.has(`${unit} ${other}`)) ??
-    codeBits.find((other) => divergence.has(`${unit} ${other}`));
-  if (reference === undefined) {
-    return own[unit][at]! / all.length;
-  }
-  const referenceTotal = total(codeBits.indexOf(reference));
-  return referenceTotal > 0 ? (divergence.get(`${unit} ${reference}`)! * own[unit][at]!) / referenceTotal : 0;
+function groupOf(unit: Unit, groups: ProjectionGroups): number {
+  return unit === 'down' ? groups.down : groups.gate;
+}
+
+/**
+ * What one unit of error costs in measured loss, by position of the bits, so that an expert has its share of the loss of its
+ * projection; bits that were not measured follow the nearest ones below, else above. Undefined where nothing was measured.
+ */
+function lossPerError(unit: Unit, divergence: Divergence, totals: readonly number[]): (number | undefined)[] {
+  return codeBits.map((bits, at) => {
+    const reference = divergence.has(`${unit} ${bits}`)
+      ? bits
+      : (codeBits.findLast((other) => other < bits && divergence.has(`${unit} ${other}`)) ??
+        codeBits.find((other) => divergence.has(`${unit} ${other}`)));
+    if (reference === undefined) {
+      return undefined;
+    }
+    const total = totals[reference === bits ? at : codeBits.indexOf(reference)]!;
+    return total > 0 ? divergence.get(`${unit} ${reference}`)! / total : 0;
+  });
 }

@@ -1,44 +1,46 @@
 import { specTensors } from '../families/specTensors';
 import type { MoeBlockSpec } from '../families/specification';
-import { storedBits } from '../methods/quantize/bitSizes';
+import { allBits, bitParts, type BitTotals } from '../methods/quantize/bitSizes';
+import type { ProjectionGroups } from '../methods/quantize/projectionGroups';
 import { projections, type ExpertBits, type Projection } from '../methods/quantize/quantizers';
 import type { QuantizedLayer } from '../protocol/quantization';
 import { projectionShapes, shortestBits } from '../transform/quantizeBits';
 import { readFeedForward } from '../transform/readWeight';
 
-/** Sums over rounded weights. */
-export interface BitTotals {
-  readonly weights: number;
-  readonly codeBits: number;
-  readonly storedBits: number;
+/** How codes and scales are stored. */
+export interface StoredFormat {
+  readonly groups: ProjectionGroups;
+  readonly symmetric: boolean;
 }
 
 /** How the weights of some experts are rounded, added up; weights that stay as they are do not count. */
 export function bitTotals(
   block: MoeBlockSpec,
   bits: readonly ExpertBits[],
-  { group, symmetric }: { readonly group: number; readonly symmetric: boolean },
+  { groups, symmetric }: StoredFormat,
 ): BitTotals {
-  let [weights, codes, stored] = [0, 0, 0];
+  const parts: BitTotals[] = [];
   for (const [expert, chosen] of bits.entries()) {
     const shapes = projectionShapes(block.experts[expert]!);
     for (const projection of projections) {
       const shape = shapes[projection];
       const width = chosen[projection];
       if (shape !== undefined && width !== 16) {
-        const count = shape[0] * shape[1];
-        weights += count;
-        codes += count * width;
-        stored += storedBits({ weights: count, bits: width, group, symmetric });
+        parts.push(bitParts({ weights: shape[0] * shape[1], bits: width, group: groups[projection], symmetric }));
       }
     }
   }
-  return { weights, codeBits: codes, storedBits: stored };
+  return addTotals(parts);
 }
 
 export function addTotals(totals: readonly BitTotals[]): BitTotals {
   const sum = (field: keyof BitTotals) => totals.reduce((total, one) => total + one[field], 0);
-  return { weights: sum('weights'), codeBits: sum('codeBits'), storedBits: sum('storedBits') };
+  return {
+    weights: sum('weights'),
+    codeBits: sum('codeBits'),
+    scaleBits: sum('scaleBits'),
+    zeroPointBits: sum('zeroPointBits'),
+  };
 }
 
 /** Bytes that the rounded weights take in the checkpoint now. */
@@ -63,7 +65,7 @@ export async function quantizedLayer(
   original: MoeBlockSpec,
   rounded: MoeBlockSpec,
   bits: readonly ExpertBits[],
-  format: { readonly group: number; readonly symmetric: boolean },
+  format: StoredFormat,
   uncovered: readonly number[],
 ): Promise<QuantizedLayer> {
   const totals = bitTotals(original, bits, format);
@@ -84,8 +86,8 @@ export async function quantizedLayer(
   return {
     index: original.layer,
     averageBits: totals.weights > 0 ? totals.codeBits / totals.weights : 16,
-    effectiveBits: totals.weights > 0 ? totals.storedBits / totals.weights : 16,
-    bytes: Math.ceil(totals.storedBits / 8),
+    effectiveBits: totals.weights > 0 ? allBits(totals) / totals.weights : 16,
+    bytes: Math.ceil(allBits(totals) / 8),
     bits: shortestBits([bits])[0]!,
     relativeError: {
       ...(errors.gate[1] > 0 ? { gate: share(errors.gate) } : {}),

@@ -4,6 +4,7 @@ import { step, type JobContext } from '../measure/jobContext';
 import { rewriteLayers, type BlockInputs } from '../measure/rewritingWalk';
 import { batchSequences } from '../measure/sequenceBatches';
 import { balancedMoments, coverage, layerMoments } from '../methods/quantize/expertBalance';
+import type { ProjectionGroups } from '../methods/quantize/projectionGroups';
 import {
   projections,
   quantizers,
@@ -26,7 +27,7 @@ const expertDeadlineSeconds = 600;
 /** What all roundings of one run share. */
 export interface RoundingRun {
   readonly model: ModelSpec;
-  readonly group: number;
+  readonly groups: ProjectionGroups;
   readonly symmetric: boolean;
   readonly scratch: ScratchWeights;
   readonly runtime: RuntimeOptions;
@@ -126,13 +127,13 @@ export async function* calibratedExperts(
 
 /** Rounds one expert, as one step of the job. */
 export function roundExpert(
-  { group, symmetric, job }: RoundingRun,
+  { groups, symmetric, job }: RoundingRun,
   block: MoeBlockSpec,
   quantizer: Quantizer,
   { weights, moments, expert }: CalibratedExpert,
   bits: ExpertBits,
 ): Promise<RoundedExpert> {
-  const rounding = { bits, group, symmetric, scalableChannels: scalableChannels(block) };
+  const rounding = { bits, groups, symmetric, scalableChannels: scalableChannels(block) };
   if (projections.every((projection) => bits[projection] === 16)) {
     return Promise.resolve({});
   }

@@ -92,6 +92,11 @@ export const planQuantizeSchema = z
   .object({
     method: z.string().describe('Quantizer, for example "rtn" or "gptq".'),
     group: z.number().int().positive().describe('Consecutive input weights that share a scale.'),
+    groups: z
+      .object({ down: z.number().int().positive() })
+      .strict()
+      .optional()
+      .describe('Groups of projections where they differ from "group": rows of down are often of another length.'),
     symmetric: z.boolean().describe('Whether codes are centred on zero (no zero points).'),
     scope: z.enum(['experts', 'all']).describe('Routed experts only, or attention and dense layers too.'),
     layers: z

@@ -24,6 +24,8 @@ export const quantizeParamsSchema = z.object({
   granularity: z.enum(bitGranularities).default('projection'),
   /** Weights that share a scale; by default the largest usual size that divides all rows. */
   group: z.number().int().positive().optional(),
+  /** The same for down, whose rows are often of another length; by default that of gate and up. */
+  downGroup: z.number().int().positive().optional(),
   symmetric: z.boolean().default(false),
   scope: z.enum(['experts', 'all']).default('experts'),
   /** Calibration text. */
@@ -66,6 +68,7 @@ export const quantizeResultSchema = z.object({
   method: z.string().describe('Quantizer that was used.'),
   requestedMethod: z.string(),
   group: z.number().int(),
+  groups: planQuantizeSchema.shape.groups,
   symmetric: z.boolean(),
   scope: z.enum(['experts', 'all']),
   averageBits: z.number().describe('Mean bits of the codes.'),

@@ -2,6 +2,7 @@ import { fromFloat32 } from '../checkpoint/encodeDtype';
 import { readTensorBytes } from '../checkpoint/readTensor';
 import type { BlockQuantizedWeight, FeedForwardSpec, LinearSpec } from '../families/specification';
 import { packBfloat16 } from '../methods/quantize/packBfloat16';
+import type { ProjectionGroups } from '../methods/quantize/projectionGroups';
 import type { ExpertBits, Projection } from '../methods/quantize/quantizers';
 import type { ScratchWeights } from './scratchWeights';
 
@@ -15,9 +16,9 @@ export async function packStoredExpert(
   name: string,
   network: FeedForwardSpec,
   bits: ExpertBits,
-  group: number,
+  groups: ProjectionGroups,
 ): Promise<FeedForwardSpec | undefined> {
-  if (network.layout === 'fused-gated' || group % 2 === 1) {
+  if (network.layout === 'fused-gated' || groups.up % 2 === 1 || groups.down % 2 === 1) {
     return undefined;
   }
   const linears = network.layout === 'gated' ? [network.gate, network.up, network.down] : [network.up, network.down];
@@ -26,7 +27,7 @@ export async function packStoredExpert(
     return undefined;
   }
   const pack = (projection: Projection, linear: LinearSpec) =>
-    packLinear(scratch, `${name}.${projection}`, linear, bits[projection], group);
+    packLinear(scratch, `${name}.${projection}`, linear, bits[projection], groups[projection]);
   const down = await pack('down', network.down);
   const up = await pack('up', network.up);
   return network.layout === 'ungated'

@@ -1,5 +1,6 @@
 import type { FeedForwardSpec, MoeBlockSpec } from '../families/specification';
 import { codeBits, type CodeBits } from '../methods/quantize/quantizedMatrix';
+import type { ProjectionGroups } from '../methods/quantize/projectionGroups';
 import { projections, type ExpertBits, type Projection } from '../methods/quantize/quantizers';
 import { TunerError } from '../protocol/errors';
 import type { PlanQuantize } from '../protocol/plan';
@@ -88,7 +89,7 @@ export function projectionShapes(network: FeedForwardSpec): Partial<Record<Proje
  * @throws TunerError `usage` or the given code, naming the tensor and the groups that would do
  */
 export function assertGroups(
-  group: number,
+  groups: ProjectionGroups,
   layers: readonly (readonly ExpertBits[])[],
   blocks: readonly MoeBlockSpec[],
   at: PlanPlace,
@@ -99,6 +100,7 @@ export function assertGroups(
     for (const [expert, bits] of experts.entries()) {
       const shapes = projectionShapes(block.experts[expert]!);
       for (const projection of projections) {
+        const group = groups[projection];
         const columns = shapes[projection]?.[1];
         if (columns !== undefined && bits[projection] !== 16 && columns % group !== 0) {
           throw new TunerError(

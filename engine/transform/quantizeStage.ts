@@ -1,6 +1,7 @@
 import path from 'node:path';
 import type { FeedForwardSpec } from '../families/specification';
 import { step } from '../measure/jobContext';
+import { plannedGroups } from '../methods/quantize/projectionGroups';
 import { quantizers, type ExpertBits, type Quantizer } from '../methods/quantize/quantizers';
 import { TunerError } from '../protocol/errors';
 import type { Plan } from '../protocol/plan';
@@ -24,7 +25,7 @@ export const quantizeStage: TransformStage = {
   check(blocks, plan, planFile) {
     const quantize = plan.quantize!;
     const bits = plannedBits(quantize.layers, blocks, planFile);
-    assertGroups(quantize.group, bits, blocks, { file: planFile, place: 'quantize.group' });
+    assertGroups(plannedGroups(quantize), bits, blocks, { file: planFile, place: 'quantize.group' });
     if (bits.every((experts) => experts.every(unchanged)) && (quantize.others ?? 16) === 16) {
       throw new TunerError('malformedPlan', 'The plan quantizes nothing: all bits are 16.', {
         file: planFile,
@@ -56,7 +57,8 @@ export const quantizeStage: TransformStage = {
       return { ...block, experts: await roundedExpertsOf(stored, plan, position, block) };
     }
     const method = knownMethod(quantize.method, context.planFile);
-    const { group, symmetric } = quantize;
+    const { symmetric } = quantize;
+    const groups = plannedGroups(quantize);
     const experts: FeedForwardSpec[] = [];
     for (const [expert, network] of block.experts.entries()) {
       context.job.progress(position / quantize.layers.length, `Rounding layer ${block.layer}`);
@@ -66,13 +68,13 @@ export const quantizeStage: TransformStage = {
           const name = `layer ${block.layer}.${expert}`;
           const packed =
             quantize.method === 'rtn' && symmetric
-              ? await packStoredExpert(context.scratch, name, network, bits[expert]!, group)
+              ? await packStoredExpert(context.scratch, name, network, bits[expert]!, groups)
               : undefined;
           if (packed !== undefined) {
             return packed;
           }
           const weights = await readFeedForward(network);
-          const rounding = { bits: bits[expert]!, group, symmetric, scalableChannels: scalableChannels(block) };
+          const rounding = { bits: bits[expert]!, groups, symmetric, scalableChannels: scalableChannels(block) };
           const rounded = method.round(weights, rounding, undefined);
           return writeRoundedExpert(context.scratch, name, network, weights, rounded);
         }),

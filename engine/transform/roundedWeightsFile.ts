@@ -29,6 +29,8 @@ export function roundedWeightsKey({ source, prune, merge, quantize }: Plan): str
     quantize?.layers,
     quantize?.calibrationTokens,
     quantize?.seed,
+    // Only where they differ: keys of plans with one group stay what they were.
+    ...(quantize?.groups === undefined ? [] : [quantize.groups]),
   ];
   return createHash('sha256')
     .update(JSON.stringify([source?.fingerprint, prune?.keep, merge?.groups, merge?.weights, ...decided]))

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { activationAware, divideRows, scaleColumns } from '../../engine/methods/quantize/awq';
-import { bitsArithmetic, storedBits } from '../../engine/methods/quantize/bitSizes';
+import { bitParts, bitsArithmetic, storedBits } from '../../engine/methods/quantize/bitSizes';
 import { compensatedRounding } from '../../engine/methods/quantize/gptq';
 import { compensationFactor, errorOnInputs, type InputMoments } from '../../engine/methods/quantize/hessian';
 import { halfQuadratic } from '../../engine/methods/quantize/hqq';
@@ -286,6 +286,11 @@ describe('sizes', () => {
   it('count scales and zero points', () => {
     expect(storedBits({ weights: 1024, bits: 4, group: 128, symmetric: true }) / 1024).toBe(4.125);
     expect(storedBits({ weights: 1024, bits: 4, group: 32, symmetric: false }) / 1024).toBe(4.625);
-    expect(bitsArithmetic(4, 32, false)).toBe('4 (codes) + 16/32 (scales) + 4/32 (zero points) = 4.625 bits a weight');
+    const weights = { weights: 1024, bits: 4, group: 32 };
+    expect(bitsArithmetic(bitParts({ ...weights, symmetric: false }))).toBe(
+      '4 (codes) + 0.5 (scales) + 0.125 (zero points) = 4.625 bits a weight',
+    );
+    const mixed = { codeBits: 1024 * 3, scaleBits: 1024 / 8, zeroPointBits: 0, weights: 1024 };
+    expect(bitsArithmetic(mixed)).toBe('3 (codes) + 0.125 (scales) = 3.125 bits a weight');
   });
 });

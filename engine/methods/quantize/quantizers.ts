@@ -2,6 +2,7 @@ import { activationAware, divideRows } from './awq';
 import { compensatedRounding } from './gptq';
 import { compensationFactor, type InputMoments } from './hessian';
 import { halfQuadratic } from './hqq';
+import type { ProjectionGroups } from './projectionGroups';
 import {
   emptyQuantized,
   type CodeBits,
@@ -49,7 +50,7 @@ export interface RoundedExpert {
 /** How one expert is rounded. */
 export interface ExpertRounding {
   readonly bits: ExpertBits;
-  readonly group: number;
+  readonly groups: ProjectionGroups;
   readonly symmetric: boolean;
   /** Whether a channel between up and down may be scaled without changing the network: not through a clipped activation. */
   readonly scalableChannels: boolean;
@@ -118,7 +119,7 @@ export function projectionMatrix(expert: ExpertMatrices, projection: Projection)
 
 function roundEach(
   expert: ExpertMatrices,
-  { bits, group, symmetric }: ExpertRounding,
+  { bits, groups, symmetric }: ExpertRounding,
   round: (matrix: Matrix, format: RoundingFormat, projection: Projection) => QuantizedMatrix,
 ): RoundedExpert {
   const rounded: Partial<Record<Projection, QuantizedMatrix>> = {};
@@ -126,7 +127,7 @@ function roundEach(
     const matrix = projectionMatrix(expert, projection);
     const wanted = bits[projection];
     if (matrix !== undefined && wanted !== 16) {
-      rounded[projection] = round(matrix, { bits: wanted, group, symmetric }, projection);
+      rounded[projection] = round(matrix, { bits: wanted, group: groups[projection], symmetric }, projection);
     }
   }
   return rounded;
@@ -161,14 +162,14 @@ function scaleByActivations(
   if (moments === undefined) {
     return roundEach(expert, rounding, roundToNearest);
   }
-  const { bits, group, symmetric, scalableChannels } = rounding;
+  const { bits, groups, symmetric, scalableChannels } = rounding;
   const inputs = diagonal(moments.input);
   const intermediates = diagonal(moments.intermediate);
   const { down } = bits;
   const scaled =
     scalableChannels && down !== 16 && bits.up !== 16
       ? activationAware(projectionMatrix(expert, 'down')!, moments.intermediate, (matrix) =>
-          weightedRounding(matrix, { bits: down, group, symmetric }, intermediates),
+          weightedRounding(matrix, { bits: down, group: groups.down, symmetric }, intermediates),
         )
       : undefined;
   const before = scaled === undefined ? expert : { ...expert, up: divideRows(expert.up, scaled.scales) };
