@@ -4,29 +4,25 @@ import type { VariantMeter } from '../measure/variantMeter';
 import type { ExpertUnits } from '../methods/quantize/bitAllocation';
 import { storedBits } from '../methods/quantize/bitSizes';
 import { codeBits, type CodeBits } from '../methods/quantize/quantizedMatrix';
-import {
-  quantizers,
-  type ExpertBits,
-  type Quantizer,
-  type QuantizerName,
-  type RoundedExpert,
-} from '../methods/quantize/quantizers';
-import { projectionGroups, type ProjectionGroups } from '../methods/quantize/projectionGroups';
-import { roundingErrors } from '../methods/quantize/roundingErrors';
+import { quantizers, type ExpertBits, type QuantizerName, type RoundedExpert } from '../methods/quantize/quantizers';
+import type { ProjectionGroups } from '../methods/quantize/projectionGroups';
+import { roundingErrors, type UnitErrors } from '../methods/quantize/roundingErrors';
 import { writeRoundedExpert } from '../transform/quantizeWeights';
+import {
+  groupOf,
+  groupRatios,
+  otherGroups,
+  sampledExperts,
+  units,
+  type GroupRatios,
+  type GroupSample,
+  type Unit,
+} from './quantizeGroupRatios';
 import type { GroupChoices } from './quantizeGroups';
 import { calibratedExperts, roundExpert, walk, type CalibratedExpert, type RoundingRun } from './quantizeRounding';
 
 /** Variants of layers (two units times the bits) above which only the bits nearest to the budget are measured. */
 const mostVariants = 192;
-
-/** The units that have bits of their own. */
-const units = ['gateUp', 'down'] as const;
-
-type Unit = (typeof units)[number];
-
-/** Errors of one expert by unit and group, by position of the bits. */
-type GroupErrors = Readonly<Record<Unit, ReadonlyMap<number, readonly number[]>>>;
 
 /** Losses and costs of all experts, per MoE layer, for groups among those that were asked for. */
 export type UnitsOf = (groups: ProjectionGroups) => ExpertUnits[][];
@@ -54,10 +50,13 @@ export async function measureUnits(
   const blocks = run.model.layers.flatMap(({ feedForward }) => (feedForward.kind === 'moe' ? [feedForward.block] : []));
   const measured = text === undefined ? [] : blocks.length * units.length * 3 <= mostVariants ? [2, 3, 4] : [nearest];
   const variants: LayerVariants[] = [];
-  const errors: GroupErrors[][] = [];
+  const errors: UnitErrors[][] = [];
+  const ratios: GroupRatios[] = [];
   const visit = async (block: MoeBlockSpec, inputs: BlockInputs | undefined) => {
     const made = new LayerVariants(block);
-    const layer: (GroupErrors | undefined)[] = [];
+    const layer: (UnitErrors | undefined)[] = [];
+    const samples: GroupSample[] = [];
+    const every = Math.ceil(block.experts.length / sampledExperts);
     for await (const one of calibratedExperts(run, block, quantizers[name], inputs)) {
       const byBits: RoundedExpert[] = [];
       for (const bits of codeBits) {
@@ -68,10 +67,15 @@ export async function measureUnits(
         }
       }
       const uncovered = inputs !== undefined && one.moments === undefined;
-      layer.push(uncovered ? undefined : await groupErrors(run, block, quantizers[name], one, byBits, choices));
+      const known = uncovered ? undefined : roundingErrors(one.weights, byBits, one.moments);
+      layer.push(known);
+      if (known !== undefined && one.expert % every === 0) {
+        samples.push(...(await otherGroups(run, block, quantizers[name], one, { known, byBits }, choices)));
+      }
     }
     variants.push(made);
     errors.push(withMeans(layer));
+    ratios.push(groupRatios(samples));
     return block;
   };
   const [from, to] = progress;
@@ -93,49 +97,17 @@ export async function measureUnits(
     errors.map((layer, position) =>
       layerUnits(blocks[position]!, layer, divergences[position]!, {
         groups,
-        measured: run.groups,
         symmetric: run.symmetric,
+        ratios: ratios[position]!,
       }),
     );
 }
 
-/** Errors in all groups; those of 8 bits, which no choice of groups depends on, are the same in all. */
-async function groupErrors(
-  run: RoundingRun,
-  block: MoeBlockSpec,
-  quantizer: Quantizer,
-  one: CalibratedExpert,
-  byBits: readonly RoundedExpert[],
-  { gateUp, down }: GroupChoices,
-): Promise<GroupErrors> {
-  const first = roundingErrors(one.weights, byBits, one.moments);
-  const errors = { gateUp: new Map([[gateUp[0]!, first.gateUp]]), down: new Map([[down[0]!, first.down]]) };
-  for (let at = 1; at < Math.max(gateUp.length, down.length); at += 1) {
-    const groups = projectionGroups(gateUp[at] ?? gateUp.at(-1)!, down[at] ?? down.at(-1)!);
-    const rounded: RoundedExpert[] = [];
-    for (const [position, bits] of codeBits.entries()) {
-      rounded.push(
-        bits === 8
-          ? byBits[position]!
-          : await roundExpert({ ...run, groups }, block, quantizer, one, { gate: bits, up: bits, down: bits }),
-      );
-    }
-    const found = roundingErrors(one.weights, rounded, one.moments);
-    errors.gateUp.set(groups.gate, found.gateUp);
-    errors.down.set(groups.down, found.down);
-  }
-  return errors;
-}
-
 /** Experts that text did not reach count like the mean of the others of their layer. */
-function withMeans(layer: readonly (GroupErrors | undefined)[]): GroupErrors[] {
+function withMeans(layer: readonly (UnitErrors | undefined)[]): UnitErrors[] {
   const known = layer.filter((errors) => errors !== undefined);
-  const mean = (unit: Unit) => {
-    const groups = [...(known[0]?.[unit].keys() ?? [])];
-    const at = (group: number, position: number) =>
-      known.reduce((sum, errors) => sum + errors[unit].get(group)![position]!, 0) / known.length;
-    return new Map(groups.map((group) => [group, codeBits.map((_, position) => at(group, position))]));
-  };
+  const mean = (unit: Unit) =>
+    codeBits.map((_, at) => known.reduce((sum, errors) => sum + errors[unit][at]!, 0) / Math.max(1, known.length));
   return layer.map((errors) => errors ?? { gateUp: mean('gateUp'), down: mean('down') });
 }
 
@@ -189,24 +161,21 @@ class LayerVariants {
   }
 }
 
-/** How the units of a layer are stored, and the groups their losses were measured in. */
+/** How the units of a layer are stored, and how their errors change with their groups. */
 interface LayerFormat {
   readonly groups: ProjectionGroups;
-  readonly measured: ProjectionGroups;
   readonly symmetric: boolean;
+  readonly ratios: GroupRatios;
 }
 
 /** Losses and costs of the experts of one layer. */
 function layerUnits(
   block: MoeBlockSpec,
-  errors: readonly GroupErrors[],
+  errors: readonly UnitErrors[],
   divergence: Divergence,
-  { groups, measured, symmetric }: LayerFormat,
+  { groups, symmetric, ratios }: LayerFormat,
 ): ExpertUnits[] {
-  const totals = (unit: Unit) => {
-    const group = groupOf(unit, measured);
-    return codeBits.map((_, at) => errors.reduce((sum, one) => sum + (one[unit].get(group)?.[at] ?? 0), 0));
-  };
+  const totals = (unit: Unit) => codeBits.map((_, at) => errors.reduce((sum, one) => sum + one[unit][at]!, 0));
   const losses = {
     gateUp: lossPerError('gateUp', divergence, totals('gateUp')),
     down: lossPerError('down', divergence, totals('down')),
@@ -217,18 +186,15 @@ function layerUnits(
     const size = { gateUp: (network.layout === 'ungated' ? 1 : 2) * width * hidden, down: width * hidden };
     const unit = (name: Unit) => {
       const group = groupOf(name, groups);
-      const known = own[name].get(group);
+      const ratio = ratios[name].get(group);
+      const loss = (at: number) => own[name][at]! * (ratio?.[at] ?? 1) * (losses[name][at] ?? 1 / errors.length);
       return {
-        loss: codeBits.map((_, at) => (known?.[at] ?? 0) * (losses[name][at] ?? 1 / errors.length)),
+        loss: codeBits.map((_, at) => loss(at)),
         cost: codeBits.map((bits) => storedBits({ weights: size[name], bits, group, symmetric })),
       };
     };
     return { gateUp: unit('gateUp'), down: unit('down') };
   });
-}
-
-function groupOf(unit: Unit, groups: ProjectionGroups): number {
-  return unit === 'down' ? groups.down : groups.gate;
 }
 
 /**

@@ -20,12 +20,22 @@ export interface CompensationFactor {
   readonly dead: Uint8Array;
 }
 
+/** Factors that are known: experts are rounded at several bits with the same moments. */
+const knownFactors = new WeakMap<Float64Array, CompensationFactor>();
+
+/** {@link computeFactor}, once for the same moments. */
+export function compensationFactor(inputs: InputMoments): CompensationFactor {
+  const known = knownFactors.get(inputs.moments) ?? computeFactor(inputs);
+  knownFactors.set(inputs.moments, known);
+  return known;
+}
+
 /**
  * The factor U of the inverse of the dampened second moments. H = R Rᵀ with an upper triangular R, computed from the last column
  * backwards, gives U = R⁻¹ without ever forming the inverse of H.
  * @throws TunerError `internal` when the moments are not those of any inputs (not finite)
  */
-export function compensationFactor({ size, moments }: InputMoments): CompensationFactor {
+function computeFactor({ size, moments }: InputMoments): CompensationFactor {
   const dead = new Uint8Array(size);
   let trace = 0;
   for (let at = 0; at < size; at += 1) {
@@ -87,7 +97,10 @@ function invertUpper(matrix: Float64Array, size: number): Float32Array {
   return Float32Array.from(inverse);
 }
 
-/** tr(D H Dᵀ): the squared error that a change D `[rows, size]` of the weights causes on the inputs behind the moments. */
+/**
+ * tr(D H Dᵀ) by rows: the squared error that a change D `[rows, size]` of the weights causes on the inputs behind the moments, whose
+ * matrix is symmetric, so that half of it is enough.
+ */
 export function errorOnInputs(change: Float32Array, { size, moments }: InputMoments): Float64Array {
   const rows = change.length / size;
   const errors = new Float64Array(rows);
@@ -97,10 +110,10 @@ export function errorOnInputs(change: Float32Array, { size, moments }: InputMome
       const factor = change[row * size + left]!;
       if (factor !== 0) {
         let inner = 0;
-        for (let right = 0; right < size; right += 1) {
+        for (let right = left + 1; right < size; right += 1) {
           inner += moments[left * size + right]! * change[row * size + right]!;
         }
-        total += factor * inner;
+        total += factor * (2 * inner + moments[left * size + left]! * factor);
       }
     }
     errors[row] = total;
