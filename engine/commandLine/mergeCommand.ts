@@ -45,6 +45,11 @@ export const mergeCommand: CommandModule = (command, programDirectory) => {
     .option('--merge-super-experts', 'merge experts with extreme activations too')
     .option('--length <n>', 'tokens of a calibration window', positiveInteger)
     .option('--windows <n>', 'calibration windows of each dataset', positiveInteger)
+    .option(
+      '--tokens <n>',
+      'tokens to calibrate on, from all datasets alike (default: 65536, or all with --windows)',
+      positiveInteger,
+    )
     .option('--per-document', 'every text is a window of its own')
     .option('--sample <n>', 'tokens on which experts are compared and fitted', positiveInteger, defaultMergeSample)
     .option('--seed <n>', 'seed', nonNegativeInteger, 0)

@@ -31,6 +31,11 @@ export const pruneCommand: CommandModule = (command, programDirectory) => {
     .option('--prune-super-experts', 'let experts with extreme activations go too')
     .option('--length <n>', 'tokens of a calibration window', positiveInteger)
     .option('--windows <n>', 'calibration windows of each dataset or task', positiveInteger)
+    .option(
+      '--tokens <n>',
+      'tokens to calibrate on, from all datasets alike (default: 65536, or all with --windows)',
+      positiveInteger,
+    )
     .option('--per-document', 'every text is a window of its own')
     .option('--calibration-tokens <n>', 'tokens that auto measures on', positiveInteger, defaultPruneCalibrationTokens)
     .option('--evaluations <n>', 'measurements that auto may make', positiveInteger, defaultPruneEvaluations)

@@ -10,6 +10,7 @@ import { needsSamples } from '../transform/mergeStage';
 import { fileHash } from '../transform/mergeStatistics';
 import { collectStatistics, loadStatistics } from './collectStatistics';
 import type { OpenModel } from './openModel';
+import { rankingTokens } from './rankingTokens';
 import type { EngineServices } from './services';
 
 /** What groups are chosen by, and the file that merging reads again whenever the plan is used. */
@@ -47,7 +48,17 @@ export async function mergeInputs(
   }
   const { text, length, windows, perDocument, sample, seed } = params;
   const dense = method.needs === 'dense-outputs';
-  const asked = { text, length, windows, perDocument, sample, dense, trace: false, seed };
+  const asked = {
+    text,
+    length,
+    windows,
+    tokens: rankingTokens(params),
+    perDocument,
+    sample,
+    dense,
+    trace: false,
+    seed,
+  };
   const collected = await collectStatistics(model, asked, services, job);
   if (params.out === undefined || !needsSamples(options)) {
     return { statistics: collected.statistics };

@@ -7,6 +7,7 @@ import { defaultCalibrationSample } from '../protocol/calibration';
 import type { PruneParams } from '../protocol/pruning';
 import { partOfJob } from './budgetTables';
 import { collectStatistics, loadStatistics } from './collectStatistics';
+import { rankingTokens } from './rankingTokens';
 import type { OpenModel } from './openModel';
 import type { EngineServices } from './services';
 
@@ -36,10 +37,20 @@ export async function pruneStatistics(
   job: JobContext,
 ): Promise<PruneStatistics | undefined> {
   const { stats, text, task, retrieve, length, windows, perDocument, seed } = params;
+  const tokens = rankingTokens(params);
   if (stats === undefined && text.length === 0) {
     return undefined;
   }
-  const passes = { length, windows, perDocument, seed, sample: defaultCalibrationSample, dense: true, trace: false };
+  const passes = {
+    length,
+    windows,
+    tokens,
+    perDocument,
+    seed,
+    sample: defaultCalibrationSample,
+    dense: true,
+    trace: false,
+  };
   const own = retrieve.length === 0 ? job : partOfJob(job, 0, 1 - queryShare);
   const { statistics } =
     stats === undefined

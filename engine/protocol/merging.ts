@@ -59,6 +59,8 @@ export const mergeParamsSchema = z.object({
   length: z.number().int().min(2).optional(),
   windows: z.number().int().positive().optional(),
   perDocument: z.boolean().default(false),
+  /** Most tokens that this run calibrates on, spread evenly over datasets and tasks; 65 536 when there is no number of windows either. */
+  tokens: z.number().int().positive().optional(),
   /** Tokens whose block inputs are kept, when this run calibrates. */
   sample: z.number().int().min(1).default(defaultMergeSample),
   seed: z.number().int().default(0),

@@ -55,6 +55,8 @@ export const pruneParamsSchema = z.object({
   length: z.number().int().min(2).optional(),
   windows: z.number().int().positive().optional(),
   perDocument: z.boolean().default(false),
+  /** Most tokens that this run calibrates on, spread evenly over datasets and tasks; 65 536 when there is no number of windows either. */
+  tokens: z.number().int().positive().optional(),
   /** Tokens that measuring methods (naee, auto) measure on. */
   calibrationTokens: z.number().int().positive().default(defaultPruneCalibrationTokens),
   /** Measurements that the search of `auto` may make, candidates included. */
