@@ -36,4 +36,5 @@ export const cpuTarget: GraphTarget = {
   precision: 'float32',
   splitOutputs: Infinity,
   gramSquares: false,
+  quantizedProducts: 'operator',
 };
