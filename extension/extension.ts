@@ -26,6 +26,7 @@ import { testApi, type TestApi } from './testApi';
 import { CheckpointTree } from './views/checkpointTree';
 import type { DashboardBackend } from './views/dashboardHost';
 import { DashboardViews } from './views/dashboardViews';
+import { PlaygroundViews } from './views/playgroundViews';
 import { buildSnapshot } from './views/snapshot';
 import { exportSection } from './views/exportSection';
 import { StatusItem } from './views/statusItem';
@@ -69,11 +70,13 @@ export function activate(context: vscode.ExtensionContext): TestApi | undefined 
       log,
     }),
   );
+  const playground = own(new PlaygroundViews(context.extensionUri, services));
   own(new StatusItem(engine, provider, jobs));
   context.subscriptions.push(
     ...registerCommands(services, {
       reveal: () => dashboard.reveal(),
       openInEditor: () => dashboard.openInEditor(),
+      showPlayground: (target) => playground.show(target),
     }),
     vscode.workspace.onDidChangeConfiguration((event) => {
       if (affectsEngine(event)) {

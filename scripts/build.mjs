@@ -53,6 +53,7 @@ const targets = [
   },
   { source: 'webviews/dashboard/main.ts', output: 'webviews/dashboard.js', options: browser },
   { source: 'webviews/plan-editor/main.ts', output: 'webviews/planEditor.js', options: browser },
+  { source: 'webviews/playground/main.ts', output: 'webviews/playground.js', options: browser },
 ];
 
 /** @returns {Target[]} One bundle for each file in test/integration, as Mocha loads them one by one. */

@@ -1,8 +1,10 @@
 import { planEditorTexts } from './plan-editor/texts';
+import { playgroundTexts } from './playground/texts';
 
 /** Every text the webviews show, in English, as whole sentences with named placeholders. */
 export const english = {
   ...planEditorTexts,
+  ...playgroundTexts,
   dashboardTitle: 'MoE Tuner dashboard',
   loading: 'Loading…',
   readingCheckpoint: 'Reading the checkpoint…',

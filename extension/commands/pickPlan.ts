@@ -17,7 +17,7 @@ export interface PlanAndCheckpoint {
 }
 
 /** The file that is being edited, as text or in a visual editor. */
-function activeFile(): vscode.Uri | undefined {
+export function activeFile(): vscode.Uri | undefined {
   const input = vscode.window.tabGroups.activeTabGroup.activeTab?.input;
   return input instanceof vscode.TabInputCustom ? input.uri : vscode.window.activeTextEditor?.document.uri;
 }

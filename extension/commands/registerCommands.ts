@@ -9,19 +9,22 @@ import { evaluateCheckpoint, evaluatePlan } from './evaluate';
 import { clearCache, copyDiagnostics, restartEngine, showDoctor } from './engineReports';
 import { findBudgets } from './findBudgets';
 import { openPlanAsText, openPlanEditor } from './openPlan';
+import { openPlayground } from './openPlayground';
 import { openSample, type SampleTarget } from './openSample';
 import { decideSection } from './planSections';
 import { profileSensitivity } from './profile';
+import type { PlaygroundTarget } from '../../engine/protocol/playground';
 import { isCheckpointNode } from '../views/checkpointNodes';
 import { selectProvider } from './selectProvider';
 import type { Services } from './services';
 
 type Handler = (...values: unknown[]) => unknown;
 
-/** Ways to show the dashboard; the views register them. */
+/** Ways to show the dashboard and the playground; the views register them. */
 export interface DashboardPlaces {
   readonly reveal: () => Promise<void>;
   readonly openInEditor: () => void;
+  readonly showPlayground: (target: PlaygroundTarget) => void;
 }
 
 /** Options that a person, a keybinding or a test may pass; the engine validates what they hold. */
@@ -72,6 +75,8 @@ function handlers(services: Services, dashboard: DashboardPlaces): Record<Comman
     'moeTuner.evaluate': (argument, options) => evaluateCheckpoint(services, argument, optionsOf(options)),
     'moeTuner.evaluatePlan': (argument, options) => evaluatePlan(services, argument, optionsOf(options)),
     'moeTuner.applyPlan': (argument, options) => applyPlan(services, argument, optionsOf(options)),
+    'moeTuner.generate': (argument) =>
+      openPlayground(services, (target) => dashboard.showPlayground(target), argument),
     'moeTuner.openPlanEditor': (argument) => openPlanEditor(argument),
     'moeTuner.openPlanAsText': (argument) => openPlanAsText(argument),
     'moeTuner.comparePlans': (argument) => comparePlans(argument),

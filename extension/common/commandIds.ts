@@ -9,6 +9,7 @@ export const commands = {
   'moeTuner.evaluate': { internal: false },
   'moeTuner.evaluatePlan': { internal: false },
   'moeTuner.applyPlan': { internal: false },
+  'moeTuner.generate': { internal: false },
   'moeTuner.openPlanEditor': { internal: false },
   'moeTuner.openPlanAsText': { internal: false },
   'moeTuner.comparePlans': { internal: false },

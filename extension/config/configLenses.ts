@@ -47,6 +47,7 @@ function activeLenses(
   }
   if (entry?.summary?.forward.supported !== false) {
     lenses.push({ anchor, title: localize('Evaluate…'), command: 'moeTuner.evaluate' });
+    lenses.push({ anchor, title: localize('Generate…'), command: 'moeTuner.generate' });
   }
   return lenses;
 }

@@ -1,6 +1,7 @@
 import type { MessageConnection } from 'vscode-jsonrpc/node';
 import type * as z from 'zod';
 import {
+  generatedNotification,
   logNotification,
   progressNotification,
   stepEndedNotification,
@@ -33,6 +34,7 @@ export function listenToNotifications(
     });
   };
   listen(progressNotification, ({ job, fraction, message }) => pending.get(job)?.onProgress?.(fraction, message));
+  listen(generatedNotification, ({ job, step }) => pending.get(job)?.onGenerated?.(step));
   listen(stepStartedNotification, ({ job, label, deadlineSeconds }) => watch.stepStarted(job, label, deadlineSeconds));
   listen(stepEndedNotification, ({ job }) => watch.stepEnded(job));
   listen(logNotification, ({ level, message }) => log[level](`[engine] ${message}`));

@@ -1,8 +1,12 @@
 import type { CancellationToken, Disposable } from 'vscode-jsonrpc/node';
 import type { TunerError } from '../../engine/protocol/errors';
+import type { GenerationStep } from '../../engine/protocol/generation';
 
 /** Reports how far a job is: fraction from 0 to 1 and a short text. */
 export type ProgressListener = (fraction: number, message: string) => void;
+
+/** Gets the tokens of a running `generate`, one by one. */
+export type GenerationListener = (step: GenerationStep) => void;
 
 /** A request that has not been answered. */
 export interface PendingJob {
@@ -10,6 +14,7 @@ export interface PendingJob {
   readonly generation: number;
   readonly reject: (error: TunerError) => void;
   readonly onProgress: ProgressListener | undefined;
+  readonly onGenerated?: GenerationListener | undefined;
   cancelled: boolean;
 }
 

@@ -10,7 +10,13 @@ import * as errors from './engineErrors';
 import { EngineProcess, type EngineLaunch } from './engineProcess';
 import { handshake } from './handshake';
 import { listenToNotifications } from './notifications';
-import { onCancelled, PendingJobs, type PendingJob, type ProgressListener } from './pendingJobs';
+import {
+  onCancelled,
+  PendingJobs,
+  type GenerationListener,
+  type PendingJob,
+  type ProgressListener,
+} from './pendingJobs';
 
 export type EngineRequestName = Exclude<keyof EngineRequests, 'initialize'>;
 export type EngineParams<Name extends EngineRequestName> = z.input<EngineRequests[Name]['params']>;
@@ -24,6 +30,7 @@ export interface EngineStatus {
 export interface RequestOptions {
   readonly token?: CancellationToken | undefined;
   readonly onProgress?: ProgressListener | undefined;
+  readonly onGenerated?: GenerationListener | undefined;
 }
 
 /** Time limits of the supervisor, in seconds. */
@@ -244,7 +251,7 @@ export class EngineSupervisor {
     engine: RunningEngine,
     name: EngineRequestName,
     params: unknown,
-    { token, onProgress }: RequestOptions,
+    { token, onProgress, onGenerated }: RequestOptions,
   ): Promise<unknown> {
     const id = `${name}-${++this.jobNumber}`;
     const { generation, connection } = engine.process;
@@ -259,7 +266,7 @@ export class EngineSupervisor {
         settle();
         reject(error);
       };
-      const job: PendingJob = { id, generation, reject: fail, onProgress, cancelled: false };
+      const job: PendingJob = { id, generation, reject: fail, onProgress, onGenerated, cancelled: false };
       const entry = this.pending.add(job);
       const cancellation = onCancelled(token, () => {
         job.cancelled = true;

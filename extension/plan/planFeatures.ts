@@ -66,6 +66,7 @@ export class PlanFeatures implements vscode.CodeLensProvider, vscode.HoverProvid
     const works = document.uri.scheme === 'file' && vscode.workspace.isTrusted && match?.sameFingerprint !== false;
     if (works && match?.checkpoint.summary?.forward.supported !== false) {
       lenses.push(lens(localize('Evaluate plan…'), 'moeTuner.evaluatePlan', document.uri));
+      lenses.push(lens(localize('Generate…'), 'moeTuner.generate', document.uri));
     }
     if (works) {
       lenses.push(lens(localize('Apply…'), 'moeTuner.applyPlan', document.uri));
