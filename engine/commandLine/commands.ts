@@ -155,6 +155,7 @@ export function createProgram(programDirectory: string): Command {
     .addOption(new Option('--objective <name>', 'what is minimised').choices([...objectiveNames]).default('auto'))
     .addOption(new Option('--solver <name>', 'how it is minimised').choices([...solverNames]).default('exact'))
     .option('--text <files...>', 'calibration text for objectives that measure the whole model')
+    .option('--tasks <files...>', 'task items for the same, scored on their answers')
     .option('--calibration-tokens <n>', 'tokens to measure on', positiveInteger, defaultCalibrationTokens)
     .option('--length <n>', 'tokens of a calibration window', positiveInteger)
     .option('--evaluations <n>', 'measurements that auto may make', positiveInteger, defaultSearchEvaluations)

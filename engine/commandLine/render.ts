@@ -74,7 +74,7 @@ function renderCandidates(result: BudgetResult): string[] {
   return [
     '',
     textTable(['candidate', 'predicted', 'measured KL', 'perplexity', 'active experts'], rows),
-    `Rank correlation of prediction and measurement: ${correlation === null ? '–' : correlation.toFixed(3)}; ${result.measurements ?? 0} measurements on ${result.calibrationTokens ?? 0} tokens`,
+    `Rank correlation of prediction and measurement: ${correlation === null ? '–' : correlation.toFixed(3)}; ${result.measurements ?? 0} measurements on ${result.calibrationTokens ?? 0} tokens${result.heldOutTokens === undefined ? '' : `, compared on ${result.heldOutTokens} others`}`,
     ...(result.interrupted === true ? ['The search was stopped: this is the best so far.'] : []),
   ];
 }

@@ -4,8 +4,8 @@ import { AllocationMeter } from '../measure/allocationMeter';
 import type { JobContext } from '../measure/jobContext';
 import type { ActiveExperts } from '../measure/layerWalk';
 import { batchSequences } from '../measure/sequenceBatches';
-import type { AllocationQuality } from '../measure/stateScores';
-import { allocationQualitySchema } from '../protocol/budget';
+import { qualityOf } from '../measure/stateScores';
+import { windowScoresSchema, type AllocationQuality, type WindowScores } from '../protocol/budget';
 import { runtimeKey } from '../runtime/graphTargets';
 import type { RuntimeOptions } from '../runtime/session';
 import { trainedActiveExperts } from './activeExperts';
@@ -15,7 +15,7 @@ import type { OpenModel } from './openModel';
 import { ResultCache } from './resultCache';
 
 /** Part of every cache key: raise it when the meaning of a measurement changes. */
-const measurementVersion = 1;
+const measurementVersion = 2;
 
 /**
  * Measured quality of allocations, remembered on disk: an interrupted search continues, and totals of one checkpoint share
@@ -56,6 +56,14 @@ export class AllocationMeasurements {
     allocation: ActiveExperts,
     options: { readonly keep?: readonly ActiveExperts[]; readonly trace?: boolean } = {},
   ): Promise<AllocationQuality> {
+    return qualityOf(await this.measureWindows(allocation, options));
+  }
+
+  /** The same, window by window. */
+  async measureWindows(
+    allocation: ActiveExperts,
+    options: { readonly keep?: readonly ActiveExperts[]; readonly trace?: boolean } = {},
+  ): Promise<WindowScores> {
     const { weightsKey, text, runtime, trained } = this;
     // The full model is the reference: copies of the same weights that state other active experts have another one.
     const reference = [weightsKey, trained];
@@ -67,15 +75,15 @@ export class AllocationMeasurements {
       runtimeKey(runtime),
       allocation,
     ]);
-    const cached = allocationQualitySchema.safeParse(await this.cache.readLayer(key));
+    const cached = windowScoresSchema.safeParse(await this.cache.readLayer(key));
     if (cached.success) {
       return cached.data;
     }
     this.meter ??= this.openMeter();
-    const quality = await (await this.meter).measure(allocation, options);
+    const scores = await (await this.meter).measureWindows(allocation, options);
     this.made += 1;
-    await this.cache.writeLayer(key, quality);
-    return quality;
+    await this.cache.writeLayer(key, scores);
+    return scores;
   }
 
   async dispose(): Promise<void> {
@@ -84,9 +92,9 @@ export class AllocationMeasurements {
 
   private openMeter(): Promise<AllocationMeter> {
     const spec = this.model.resolved.decoder();
-    const { sequences } = this.text;
+    const { sequences, scored } = this.text;
     const batches = batchSequences(sequences, attentionHeads(spec));
     const { runtime, job } = this;
-    return AllocationMeter.open({ model: spec, runtime, batches, sequences, job }, this.trained);
+    return AllocationMeter.open({ model: spec, runtime, batches, sequences, scored, job }, this.trained);
   }
 }

@@ -5,10 +5,11 @@ import { budgetTable, totalLoss, type LossRow } from '../methods/budgets/lossTab
 import { searchMeasured } from '../methods/budgets/measuredSearch';
 import { objectiveNamed } from '../methods/budgets/objectives';
 import { rankCorrelation } from '../methods/budgets/rankCorrelation';
-import type { AllocationQuality, BudgetCandidate, BudgetParams, BudgetResult, ObjectiveName } from '../protocol/budget';
+import type { AllocationQuality, BudgetParams, BudgetResult, ObjectiveName } from '../protocol/budget';
 import { cancelledError } from '../protocol/errors';
 import type { AllocationMeasurements } from './allocationMeasurements';
 import { lossRows, partOfJob } from './budgetTables';
+import { chooseFinally } from './finalBudget';
 import type { OpenModel } from './openModel';
 import type { EngineServices } from './services';
 
@@ -28,9 +29,10 @@ const controls = [
   { name: 'random', seedOffset: 1 },
 ] as const;
 
-/** Shares of the progress: end-to-end table, profiles, search. */
-const tableShare = 0.55;
-const profileShare = 0.65;
+/** Where parts of the job end, as shares of its progress: end-to-end table, profiles, search. */
+const tableShare = 0.5;
+const profileShare = 0.6;
+const searchShare = 0.85;
 
 export interface AutoBudgetRequest {
   readonly model: OpenModel;
@@ -40,6 +42,8 @@ export interface AutoBudgetRequest {
   readonly params: BudgetParams;
   readonly services: EngineServices;
   readonly measurements: AllocationMeasurements;
+  /** The same on windows that the search does not see; absent where the texts are too short. */
+  readonly heldOut: AllocationMeasurements | undefined;
   readonly job: JobContext;
 }
 
@@ -56,12 +60,14 @@ export type AutoBudget = Pick<
   | 'rankCorrelation'
   | 'interrupted'
   | 'table'
+  | 'notes'
 >;
 
 /**
  * The best measured allocation of a total: exact solutions of several objectives and the controls are measured on calibration
- * text (KL to the full model), then a search over moves of single experts starts from the best. Cancelling ends it with the
- * best so far once something was measured.
+ * text (KL to the full model), then a search over moves of single experts starts from the best. All of them, uniform included, and
+ * the best of the search are compared on text that the search did not see. Cancelling ends it with the best so far once
+ * something was measured.
  * @throws TunerError `cancelled` before the first measurement, and those of profiling and measuring
  */
 export async function autoBudget(request: AutoBudgetRequest): Promise<AutoBudget> {
@@ -92,28 +98,34 @@ export async function autoBudget(request: AutoBudgetRequest): Promise<AutoBudget
     const { evaluation, best } = next.value;
     const share = Math.min(1, evaluation / params.evaluations);
     const message = `Measurement ${evaluation}: best KL so far ${best.measured.toPrecision(4)} nats`;
-    job.progress(profileShare + (1 - profileShare) * share, message);
+    job.progress(profileShare + (searchShare - profileShare) * share, message);
   }
-  const candidates = rankCandidates(named, qualities, (allocation) => totalLoss(table, allocation));
-  const best = candidates[0];
-  if (best === undefined || best.measured === null) {
+  if (qualities.size === 0) {
     throw cancelledError();
   }
+  const { candidates, chosen, notes } = await chooseFinally({
+    named,
+    searched: qualities,
+    heldOut: request.heldOut,
+    predict: (allocation) => totalLoss(table, allocation),
+    job: partOfJob(job, searchShare, 1),
+  });
   const measuredAllocations = [...qualities.keys()].map((key) => key.split(',').map(Number));
   return {
-    activeExperts: best.activeExperts,
-    total: best.activeExperts.reduce((sum, k) => sum + k, 0),
-    predicted: best.predicted,
+    activeExperts: chosen.activeExperts,
+    total: chosen.activeExperts.reduce((sum, k) => sum + k, 0),
+    predicted: chosen.predicted,
     uniformPredicted: solved.uniformPredicted,
     front: solved.front,
-    chosen: best.name,
-    measured: best.measured,
+    chosen: chosen.name,
+    measured: chosen.measured,
     candidates,
     rankCorrelation: rankCorrelation(
       measuredAllocations.map((allocation) => totalLoss(table, allocation)),
       [...qualities.values()].map(({ kl }) => kl),
     ),
     table: rows.map(({ layer, loss }) => ({ layer, loss: [...loss] })),
+    notes,
     ...(job.signal.aborted ? { interrupted: true } : {}),
   };
 }
@@ -129,8 +141,12 @@ async function otherCandidates(request: AutoBudgetRequest): Promise<{ name: stri
   const found: { name: string; activeExperts: number[] }[] = [];
   const step = (profileShare - tableShare) / candidateObjectives.length;
   for (const [at, name] of candidateObjectives.entries()) {
+    const objective = objectiveNamed(name);
+    if (objective.kind === 'table' && objective.input === 'calibration' && params.text.length === 0) {
+      continue;
+    }
     const part = partOfJob(job, tableShare + at * step, tableShare + (at + 1) * step);
-    const rows = await lossRows(objectiveNamed(name), model, params, services, measurements, part);
+    const rows = await lossRows(objective, model, params, services, measurements, part);
     if (rows !== undefined) {
       const chosen = chooseFromRows({ layers, solver: 'exact', total, seed: params.seed, ...guardParts(guards) }, rows);
       found.push({ name, activeExperts: chosen.activeExperts });
@@ -151,28 +167,6 @@ function guardParts({ minimumActive, ...guards }: BudgetGuards): {
   guards: Omit<BudgetGuards, 'minimumActive'>;
 } {
   return { minimumActive, guards };
-}
-
-/** Named candidates and the best allocation of the search, best measured first; unmeasured ones last. */
-function rankCandidates(
-  named: readonly { name: string; activeExperts: readonly number[] }[],
-  qualities: ReadonlyMap<string, AllocationQuality>,
-  predict: (allocation: readonly number[]) => number,
-): BudgetCandidate[] {
-  const known = new Set(named.map(({ activeExperts }) => activeExperts.join()));
-  const [bestKey] = [...qualities].sort((left, right) => left[1].kl - right[1].kl)[0] ?? [];
-  const searched =
-    bestKey === undefined || known.has(bestKey)
-      ? []
-      : [{ name: 'search', activeExperts: bestKey.split(',').map(Number) }];
-  return [...searched, ...named]
-    .map(({ name, activeExperts }) => ({
-      name,
-      activeExperts: [...activeExperts],
-      predicted: predict(activeExperts),
-      measured: qualities.get(activeExperts.join()) ?? null,
-    }))
-    .sort((left, right) => (left.measured?.kl ?? Infinity) - (right.measured?.kl ?? Infinity));
 }
 
 function unique(allocations: readonly (readonly number[])[]): number[][] {

@@ -11,7 +11,7 @@ import { autoBudget } from './autoBudget';
 import { chooseByCost, costTable } from './budgetCosts';
 import { lossRows } from './budgetTables';
 import { assertGates, gateCorrection } from './budgetGates';
-import { calibrationText } from './calibrationText';
+import { budgetText } from './budgetText';
 import { openModel, planTarget, type OpenModel } from './openModel';
 import { assertPlanAccepts, lockedLayers, updatePlan } from './planFile';
 import { runtimeOptions, type EngineServices } from './services';
@@ -114,7 +114,7 @@ async function choose(run: BudgetRun): Promise<Choice> {
   const { params, model, services, job } = run;
   const objective = objectiveNamed(params.objective);
   const measuresModel = objective.kind === 'measured' || objective.kind === 'automatic';
-  if (objective.kind === 'automatic' && params.text.length === 0) {
+  if (objective.kind === 'automatic' && params.text.length + params.tasks.length === 0) {
     const choice = await chooseByName(run, dataFreeObjective, undefined);
     const note = `No calibration text was given, so nothing was measured on the whole model: the data-free objective "${dataFreeObjective}" chose.`;
     return { ...choice, chosen: dataFreeObjective, notes: [note] };
@@ -122,18 +122,28 @@ async function choose(run: BudgetRun): Promise<Choice> {
   if (!measuresModel) {
     return chooseByName(run, params.objective, undefined);
   }
-  const text = await calibrationText(model, params);
+  const text = await budgetText(model, params);
   const runtime = await runtimeOptions(services, job);
-  const measurements = await AllocationMeasurements.create(model, text, runtime, services.cache, job);
+  const measurements = await AllocationMeasurements.create(model, text.search, runtime, services.cache, job);
+  const heldOut =
+    text.heldOut === undefined
+      ? undefined
+      : await AllocationMeasurements.create(model, text.heldOut, runtime, services.cache, job);
   try {
     const name = objective.kind === 'measured' ? params.objective : 'end-to-end';
     const searches = objective.kind === 'automatic' && run.total !== undefined;
     const choice = searches
-      ? await autoBudget({ ...run, total: run.total, measurements })
+      ? await autoBudget({ ...run, total: run.total, measurements, heldOut })
       : { ...(await chooseByName(run, name, measurements)), ...(name === params.objective ? {} : { chosen: name }) };
-    return { ...choice, calibrationTokens: text.tokens, measurements: measurements.made };
+    return {
+      ...choice,
+      calibrationTokens: text.search.tokens,
+      ...(searches && text.heldOut !== undefined ? { heldOutTokens: text.heldOut.tokens } : {}),
+      measurements: measurements.made + (heldOut?.made ?? 0),
+    };
   } finally {
     await measurements.dispose();
+    await heldOut?.dispose();
   }
 }
 

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { loadDatasets, type Dataset } from '../checkpoint/datasets';
 import { loadTokenizer, type CheckpointTokenizer } from '../checkpoint/tokenizer';
 import { makeWindows } from '../checkpoint/windows';
+import type { ScoredPositions } from '../measure/predictedRows';
 import { TunerError } from '../protocol/errors';
 import { defaultWindowLength } from '../protocol/evaluation';
 import type { OpenModel } from './openModel';
@@ -10,6 +11,8 @@ import type { OpenModel } from './openModel';
 export interface CalibrationText {
   readonly sequences: readonly Int32Array[];
   readonly tokens: number;
+  /** Which predicted positions of every sequence count; all by default. */
+  readonly scored?: readonly ScoredPositions[];
   readonly key: string;
 }
 
@@ -38,29 +41,52 @@ export async function calibrationText(
       wayOut: 'Give text files with --text, or choose a data-free objective such as relative-squared.',
     });
   }
+  const datasets = await calibrationWindows(model, params);
+  const share = params.calibrationTokens / datasets.length;
+  const sequences = datasets.flatMap((windows) => sampleWindows(windows, share));
+  const tokens = sequences.reduce((sum, sequence) => sum + sequence.length - 1, 0);
+  return { sequences, tokens, key: sequencesKey(sequences) };
+}
+
+/**
+ * All windows of every dataset, cut as {@link calibrationText} says.
+ * @throws TunerError `missingTokenizer`, `malformedText`
+ */
+export async function calibrationWindows(
+  model: OpenModel,
+  params: { readonly text: readonly string[]; readonly length?: number | undefined },
+): Promise<Int32Array[][]> {
   const tokenizer = await loadTokenizer(model.checkpoint);
   const positions = model.resolved.recognised.config.optionalInteger(
     model.resolved.recognised.keys.maxPositions,
   )?.value;
   const length = params.length ?? Math.min(defaultWindowLength, positions ?? defaultWindowLength);
   const datasets = await loadDatasets(params.text);
-  const share = params.calibrationTokens / datasets.length;
-  const sequences = datasets.flatMap((dataset) => sampleWindows(dataset, tokenizer, length, share));
+  return datasets.map((dataset) => cutWindows(dataset, tokenizer, length));
+}
+
+/** A hash that identifies sequences, and the positions of them that count. */
+export function sequencesKey(sequences: readonly Int32Array[], scored?: readonly ScoredPositions[]): string {
   const hash = createHash('sha256');
   for (const sequence of sequences) {
     hash.update(new Uint8Array(sequence.buffer, sequence.byteOffset, sequence.byteLength)).update('|');
   }
-  const tokens = sequences.reduce((sum, sequence) => sum + sequence.length - 1, 0);
-  return { sequences, tokens, key: hash.digest('hex') };
+  if (scored !== undefined) {
+    hash.update(JSON.stringify(scored));
+  }
+  return hash.digest('hex');
 }
 
-/** Windows of one dataset, evenly spread over it, of about `tokens` tokens together. */
-function sampleWindows(dataset: Dataset, tokenizer: CheckpointTokenizer, length: number, tokens: number): Int32Array[] {
+function cutWindows(dataset: Dataset, tokenizer: CheckpointTokenizer, length: number): Int32Array[] {
   const meanLength =
     dataset.texts.slice(0, 200).reduce((sum, text) => sum + tokenizer.encode(text.slice(0, 8 * length)).length, 0) /
     Math.min(200, dataset.texts.length);
   const perDocument = dataset.texts.length > 1 && meanLength < shortTextShare * length;
-  const windows = makeWindows(dataset, tokenizer, { length, perDocument });
+  return makeWindows(dataset, tokenizer, { length, perDocument });
+}
+
+/** Windows spread evenly over a dataset, of about `tokens` tokens together. */
+function sampleWindows(windows: readonly Int32Array[], tokens: number): Int32Array[] {
   const available = windows.reduce((sum, window) => sum + window.length, 0);
   const count = Math.max(1, Math.min(windows.length, Math.round((windows.length * tokens) / available)));
   return Array.from({ length: count }, (_, at) => windows[Math.floor(((at + 0.5) * windows.length) / count)]!);

@@ -1,5 +1,5 @@
-import type { AllocationQuality } from '../measure/stateScores';
 import type { MeasuredObjective, MeasuredRow } from '../methods/budgets/endToEnd';
+import type { AllocationQuality } from '../protocol/budget';
 import type { AllocationMeasurements } from './allocationMeasurements';
 
 /** One number of a measurement, as the objective reads it. */

@@ -1,6 +1,7 @@
 import type { ModelSpec } from '../families/specification';
 import { layerNames } from '../graph/decoderLayerGraph';
 import { scoreGraph } from '../graph/modelEndsGraph';
+import type { AllocationQuality, WindowScores } from '../protocol/budget';
 import { openGraph } from '../runtime/openGraph';
 import { floats, type RuntimeSession } from '../runtime/session';
 import { embedBatches } from './embedding';
@@ -11,7 +12,8 @@ import { LayerSessions } from './layerSessions';
 import type { ActiveExperts } from './layerWalk';
 import { allFinite, explainNonFinite } from './nonFinite';
 import type { SequenceBatch } from './sequenceBatches';
-import { scoreStates, type AllocationQuality } from './stateScores';
+import type { ScoredPositions } from './predictedRows';
+import { qualityOf, scoreWindows } from './stateScores';
 
 /** Bytes of hidden states that one trace may take; deep or wide models keep every n-th layer only. */
 const traceBytes = 2 ** 29;
@@ -31,6 +33,8 @@ export interface AllocationMeterOptions {
   readonly runtime: MachineOptions;
   readonly batches: readonly SequenceBatch[];
   readonly sequences: readonly Int32Array[];
+  /** Which predicted positions of every sequence count; all by default. */
+  readonly scored?: readonly ScoredPositions[] | undefined;
   readonly job: JobContext;
 }
 
@@ -81,17 +85,25 @@ export class AllocationMeter {
     allocation: ActiveExperts,
     options: { readonly keep?: readonly ActiveExperts[]; readonly trace?: boolean } = {},
   ): Promise<AllocationQuality> {
+    return qualityOf(await this.measureWindows(allocation, options));
+  }
+
+  /** The same, window by window. */
+  async measureWindows(
+    allocation: ActiveExperts,
+    options: { readonly keep?: readonly ActiveExperts[]; readonly trace?: boolean } = {},
+  ): Promise<WindowScores> {
     await this.forget(options.keep ?? []);
     const { trace, layer, key } = this.bestStart(allocation);
     const before = new Map([...trace.before].filter(([at]) => at <= layer));
     const made = await this.run(allocation, layer, key, before, options.trace === true);
-    const quality = await this.compare(made.after);
+    const scores = await this.compare(made.after);
     if (options.trace === true) {
       this.traces.push(made);
     } else if (made.after !== trace.after) {
       await this.drop(made.after);
     }
-    return quality;
+    return scores;
   }
 
   async dispose(): Promise<void> {
@@ -176,12 +188,13 @@ export class AllocationMeter {
     await this.store.write(`${to}-${at}`, values);
   }
 
-  private compare(after: string): Promise<AllocationQuality> {
-    const { model, batches, sequences, job } = this.options;
-    return scoreStates({
+  private compare(after: string): Promise<WindowScores> {
+    const { model, batches, sequences, scored, job } = this.options;
+    return scoreWindows({
       model,
       batches,
       sequences,
+      scored,
       job,
       score: this.score!,
       baseline: (batch) => this.store.read(`${this.traces[0]!.after}-${batch}`),

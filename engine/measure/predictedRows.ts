@@ -7,15 +7,29 @@ export interface PredictedRow {
   readonly row: number;
 }
 
-/** All predicted positions of a batch: every position of every sequence but the last; padding has none. */
-export function predictedRows(batch: SequenceBatch, sequences: readonly Int32Array[]): PredictedRow[] {
-  return batch.sources.flatMap((source, member) =>
-    Array.from({ length: Math.max(0, sequences[source]!.length - 1) }, (_, position) => ({
+/** Positions of a sequence whose predictions count, from one (inclusive) to another (exclusive). */
+export interface ScoredPositions {
+  readonly from: number;
+  readonly to: number;
+}
+
+/**
+ * All predicted positions of a batch: every position of every sequence but the last, or those that are given by sequence;
+ * padding has none.
+ */
+export function predictedRows(
+  batch: SequenceBatch,
+  sequences: readonly Int32Array[],
+  scored?: readonly ScoredPositions[],
+): PredictedRow[] {
+  return batch.sources.flatMap((source, member) => {
+    const { from, to } = scored?.[source] ?? { from: 0, to: Math.max(0, sequences[source]!.length - 1) };
+    return Array.from({ length: to - from }, (_, at) => ({
       source,
-      position,
-      row: member * batch.time + position,
-    })),
-  );
+      position: from + at,
+      row: member * batch.time + from + at,
+    }));
+  });
 }
 
 /** The hidden states `[rows, width]` of some rows of a batch. */

@@ -1,23 +1,17 @@
 import type { ModelSpec } from '../families/specification';
 import { scoreNames } from '../graph/modelEndsGraph';
+import type { AllocationQuality, WindowScores } from '../protocol/budget';
 import { floats, integers, type RuntimeSession } from '../runtime/session';
 import { step, type JobContext } from './jobContext';
-import { gatherRows, predictedRows, type PredictedRow } from './predictedRows';
+import { gatherRows, predictedRows, type PredictedRow, type ScoredPositions } from './predictedRows';
 import type { SequenceBatch } from './sequenceBatches';
 
 /** Log-probabilities (float32) that one scoring step may hold per model. */
 const scoresPerStep = 2 ** 24;
 const stepDeadlineSeconds = 300;
 
-/** How a changed model does on the calibration tokens, against the model as trained. */
-export interface AllocationQuality {
-  /** Mean KL(full model || changed model) per predicted token, in nats. */
-  readonly kl: number;
-  /** Mean cross-entropy per predicted token, in nats. */
-  readonly logPerplexity: number;
-  /** Share of predicted tokens whose arg-max is right. */
-  readonly accuracy: number;
-}
+/** A token counts as sure when the model as trained gives it at least this probability. */
+const sureProbability = 0.9;
 
 export interface StateScoreRequest {
   readonly model: ModelSpec;
@@ -29,23 +23,37 @@ export interface StateScoreRequest {
   /** States after the last layer of a batch, `[count, time, hidden]`. */
   readonly baseline: (batch: number) => Promise<Float32Array>;
   readonly changed: (batch: number) => Promise<Float32Array>;
+  /** Which predicted positions of every sequence count; all by default. */
+  readonly scored?: readonly ScoredPositions[] | undefined;
 }
 
 /** Scores the last hidden states of a changed model against those of the model as trained, over all predicted tokens. */
 export async function scoreStates(request: StateScoreRequest): Promise<AllocationQuality> {
+  return qualityOf(await scoreWindows(request));
+}
+
+/** The same, sequence by sequence. */
+export async function scoreWindows(request: StateScoreRequest): Promise<WindowScores> {
   const { model, batches, sequences } = request;
   const rowsPerStep = Math.max(1, Math.floor(scoresPerStep / model.vocabularySize));
-  const totals = { kl: 0, loss: 0, correct: 0, tokens: 0 };
+  const column = () => sequences.map(() => 0);
+  const scores = { tokens: column(), kl: column(), loss: column(), correct: column(), lost: column() };
   for (const [at, batch] of batches.entries()) {
     const baseline = await request.baseline(at);
     const changed = await request.changed(at);
-    const rows = predictedRows(batch, sequences);
+    const rows = predictedRows(batch, sequences, request.scored);
     for (let first = 0; first < rows.length; first += rowsPerStep) {
-      await scoreRows(request, rows.slice(first, first + rowsPerStep), baseline, changed, totals);
+      await scoreRows(request, rows.slice(first, first + rowsPerStep), baseline, changed, scores);
     }
   }
-  const { kl, loss, correct, tokens } = totals;
-  return { kl: Math.max(0, kl / tokens), logPerplexity: loss / tokens, accuracy: correct / tokens };
+  return scores;
+}
+
+/** Means over all scored tokens. */
+export function qualityOf({ tokens, kl, loss, correct }: WindowScores): AllocationQuality {
+  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
+  const count = sum(tokens);
+  return { kl: Math.max(0, sum(kl) / count), logPerplexity: sum(loss) / count, accuracy: sum(correct) / count };
 }
 
 async function scoreRows(
@@ -53,7 +61,7 @@ async function scoreRows(
   rows: readonly PredictedRow[],
   baseline: Float32Array,
   changed: Float32Array,
-  totals: { kl: number; loss: number; correct: number; tokens: number },
+  scores: WindowScores,
 ): Promise<void> {
   const targets = BigInt64Array.from(rows, ({ source, position }) => BigInt(sequences[source]![position + 1]!));
   const hidden = (values: Float32Array) => ({
@@ -68,16 +76,20 @@ async function scoreRows(
         [scoreNames.changed]: hidden(changed),
         [scoreNames.targets]: { type: 'int64', data: targets, shape: [rows.length] },
       },
-      [scoreNames.divergence, scoreNames.changedLoss, scoreNames.changedBest],
+      [scoreNames.divergence, scoreNames.baselineLoss, scoreNames.changedLoss, scoreNames.changedBest],
     ),
   );
   const divergence = floats(results, scoreNames.divergence);
+  const trainedLoss = floats(results, scoreNames.baselineLoss);
   const loss = floats(results, scoreNames.changedLoss);
   const best = integers(results, scoreNames.changedBest);
-  for (let row = 0; row < rows.length; row += 1) {
-    totals.kl += divergence[row]!;
-    totals.loss += loss[row]!;
-    totals.correct += Number(best[row] === targets[row]);
-  }
-  totals.tokens += rows.length;
+  const sureLoss = -Math.log(sureProbability);
+  rows.forEach(({ source }, row) => {
+    const right = best[row] === targets[row];
+    scores.tokens[source]! += 1;
+    scores.kl[source]! += divergence[row]!;
+    scores.loss[source]! += loss[row]!;
+    scores.correct[source]! += Number(right);
+    scores.lost[source]! += Number(!right && trainedLoss[row]! <= sureLoss);
+  });
 }

@@ -1,6 +1,7 @@
 import type { DecoderLayerSpec, ModelSpec } from '../families/specification';
 import { decoderLayerGraph, layerNames } from '../graph/decoderLayerGraph';
 import { scoreGraph } from '../graph/modelEndsGraph';
+import type { AllocationQuality } from '../protocol/budget';
 import { openGraph } from '../runtime/openGraph';
 import { floats, type RuntimeSession } from '../runtime/session';
 import { embedBatches } from './embedding';
@@ -9,7 +10,7 @@ import { step, type JobContext } from './jobContext';
 import { LayerInputs } from './layerInputs';
 import { allFinite, explainNonFinite } from './nonFinite';
 import type { SequenceBatch } from './sequenceBatches';
-import { scoreStates, type AllocationQuality } from './stateScores';
+import { scoreStates } from './stateScores';
 
 const stepDeadlineSeconds = 300;
 

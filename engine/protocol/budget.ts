@@ -48,6 +48,8 @@ export const budgetParamsSchema = z.object({
   pinned: z.array(z.number().int().min(0)).default([]),
   /** Calibration text for objectives that measure the whole model. */
   text: z.array(z.string()).default([]),
+  /** Task items for the same, scored on their answers. */
+  tasks: z.array(z.string()).default([]),
   calibrationTokens: z.number().int().positive().default(defaultCalibrationTokens),
   length: z.number().int().min(2).optional(),
   /** Measurements that the search of `auto` may make, candidates included. */
@@ -76,11 +78,28 @@ export const allocationQualitySchema = z.object({
   accuracy: z.number().describe('Share of tokens whose arg-max is right.'),
 });
 
+/**
+ * What a changed model did on every calibration window, as columns of sums over its scored tokens: the differences of two
+ * models window by window have a noise of their own, far below that of either.
+ */
+export const windowScoresSchema = z.object({
+  tokens: z.array(z.number()),
+  /** KL(model as trained || changed model), in nats. */
+  kl: z.array(z.number()),
+  /** Cross-entropy in nats. */
+  loss: z.array(z.number()),
+  /** Tokens that are the arg-max. */
+  correct: z.array(z.number()),
+  /** Tokens that the model as trained was sure of and right, and whose arg-max is another one now. */
+  lost: z.array(z.number()),
+});
+
 /** One allocation that was considered, with what was predicted and what was measured. */
 export const budgetCandidateSchema = z.object({
   name: z.string(),
   activeExperts: z.array(z.number().int()),
   predicted: z.number().nullable(),
+  /** On held-out windows, where there are any. */
   measured: allocationQualitySchema.nullable(),
 });
 
@@ -103,6 +122,8 @@ export const budgetResultSchema = z.object({
   /** Spearman correlation of the end-to-end prediction with the measured KL over all measured allocations. */
   rankCorrelation: z.number().nullable().optional(),
   calibrationTokens: z.number().int().optional(),
+  /** Tokens that the search did not see, on which `auto` compared its candidates. */
+  heldOutTokens: z.number().int().optional(),
   /** Whole-model measurements made by this run; those found in the cache do not count. */
   measurements: z.number().int().optional(),
   cost: z.enum(costNames).optional(),
@@ -128,6 +149,7 @@ export const budgetResultSchema = z.object({
 
 export type CostName = (typeof costNames)[number];
 export type AllocationQuality = z.infer<typeof allocationQualitySchema>;
+export type WindowScores = z.infer<typeof windowScoresSchema>;
 export type BudgetCandidate = z.infer<typeof budgetCandidateSchema>;
 export type ObjectiveName = (typeof objectiveNames)[number];
 export type SolverName = (typeof solverNames)[number];

@@ -1,0 +1,103 @@
+import { qualityOf } from '../measure/stateScores';
+import type { JobContext } from '../measure/jobContext';
+import { chooseHeldOut, type ChoiceReason, type Finalist } from '../methods/budgets/heldOutChoice';
+import type { AllocationQuality, BudgetCandidate } from '../protocol/budget';
+import type { AllocationMeasurements } from './allocationMeasurements';
+
+/** Allocations that the search found, beside the named candidates, that are compared on held-out windows. */
+const searchFinalists = 4;
+
+export interface FinalBudgetRequest {
+  /** Exact solutions of objectives, and controls. */
+  readonly named: readonly { readonly name: string; readonly activeExperts: readonly number[] }[];
+  /** What was measured on the windows of the search, by allocation; at least one. */
+  readonly searched: ReadonlyMap<string, AllocationQuality>;
+  readonly heldOut: AllocationMeasurements | undefined;
+  readonly predict: (allocation: readonly number[]) => number;
+  readonly job: JobContext;
+}
+
+export interface FinalBudget {
+  /** The chosen one first, then by measured KL; what was not measured last. */
+  readonly candidates: BudgetCandidate[];
+  readonly chosen: BudgetCandidate & { readonly measured: AllocationQuality };
+  readonly notes: string[];
+}
+
+/**
+ * Takes one of the named candidates and the best allocations of a search by what they measure on held-out windows: a search that has
+ * seen dozens of allocations finds some that are good on its own windows only. Without held-out windows, and when stopped before all
+ * of them were measured, the windows of the search decide.
+ */
+export async function chooseFinally({
+  named,
+  searched,
+  heldOut,
+  predict,
+  job,
+}: FinalBudgetRequest): Promise<FinalBudget> {
+  const known = new Set(named.map(({ activeExperts }) => activeExperts.join()));
+  const found = [...searched]
+    .sort((left, right) => left[1].kl - right[1].kl)
+    .slice(0, searchFinalists)
+    .filter(([key]) => !known.has(key))
+    .map(([key]) => ({ name: 'search', activeExperts: key.split(',').map(Number) }));
+  const all = [...found, ...named];
+  const finalists = heldOut === undefined ? undefined : await measureFinalists(all, heldOut, job);
+  const qualities =
+    finalists === undefined
+      ? searched
+      : new Map(finalists.map(({ activeExperts, windows }) => [activeExperts.join(), qualityOf(windows)]));
+  const candidates = all
+    .map(({ name, activeExperts }) => ({
+      name,
+      activeExperts: [...activeExperts],
+      predicted: predict(activeExperts),
+      measured: qualities.get(activeExperts.join()) ?? null,
+    }))
+    .sort((left, right) => (left.measured?.kl ?? Infinity) - (right.measured?.kl ?? Infinity));
+  const choice = finalists === undefined ? undefined : chooseHeldOut(finalists);
+  const at =
+    choice === undefined
+      ? 0
+      : candidates.findIndex(({ activeExperts }) => activeExperts.join() === choice.chosen.activeExperts.join());
+  const [chosen] = candidates.splice(at, 1);
+  return {
+    candidates: [chosen!, ...candidates],
+    chosen: { ...chosen!, measured: chosen!.measured! },
+    notes: choice === undefined ? [] : notes[choice.reason],
+  };
+}
+
+const notes: Readonly<Record<ChoiceReason, string[]>> = {
+  smallest: [],
+  'fewer-lost': [
+    'KL could not tell the best candidates apart: the one that loses fewer of the sure predictions was taken.',
+  ],
+  uniform: ['No candidate was better than uniform by more than the noise of the measurement, so uniform was taken.'],
+};
+
+/** Scores of every finalist on the held-out windows; undefined when the job was stopped before all were measured. */
+async function measureFinalists(
+  all: FinalBudgetRequest['named'],
+  heldOut: AllocationMeasurements,
+  job: JobContext,
+): Promise<Finalist[] | undefined> {
+  const finalists: Finalist[] = [];
+  const stopped = () => job.signal.aborted;
+  for (const [at, { name, activeExperts }] of all.entries()) {
+    if (stopped()) {
+      return undefined;
+    }
+    job.progress(at / all.length, `Comparing on other text: ${name}`);
+    try {
+      finalists.push({ name, activeExperts, windows: await heldOut.measureWindows(activeExperts) });
+    } catch (error) {
+      if (stopped()) {
+        return undefined;
+      }
+      throw error;
+    }
+  }
+  return finalists;
+}
