@@ -4,6 +4,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -43,7 +44,15 @@ const runtimePackages = ['onnxruntime-node', 'onnxruntime-common'];
 const developmentKeys = ['scripts', 'devDependencies', 'allowScripts', 'bin'];
 
 /** Files and folders of the root that ship as they are; .vscodeignore has the last word on each file. */
-const shipped = ['package.nls.json', 'README.md', 'CHANGELOG.md', 'LICENSE', 'media', '.vscodeignore'];
+const shipped = [
+  ...readdirSync(root).filter((name) => /^package\.nls.*\.json$/.test(name)),
+  'README.md',
+  'CHANGELOG.md',
+  'LICENSE',
+  'l10n',
+  'media',
+  '.vscodeignore',
+];
 
 /**
  * Builds the extension for one platform in a temporary folder; the working tree stays untouched.

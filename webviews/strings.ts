@@ -221,14 +221,14 @@ type Values<Name extends StringName> = [Placeholder<(typeof english)[Name]>] ext
 
 let translations: Readonly<Record<string, string>> = {};
 
-/** Takes the texts of another language, keyed like {@link english}; names without a translation stay English. */
+/** Takes the texts of another language by the English ones of {@link english}; those without a translation stay English. */
 export function installTranslations(table: Readonly<Record<string, string>>): void {
   translations = table;
 }
 
 /** The text of this name with its placeholders filled in. */
 export function text<Name extends StringName>(name: Name, ...[values]: Values<Name>): string {
-  const template: string = translations[name] ?? english[name];
+  const template: string = translations[english[name]] ?? english[name];
   const filled: Readonly<Record<string, string | number>> = values ?? {};
   return template.replace(/\{(\w+)\}/g, (whole, placeholder: string) => String(filled[placeholder] ?? whole));
 }

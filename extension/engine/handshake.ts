@@ -1,24 +1,30 @@
 import type { EngineSettings } from '../../engine/protocol/settings';
 import { TunerError } from '../../engine/protocol/errors';
 import { initializeRequest, protocolVersion } from '../../engine/protocol/messages';
+import { localize } from '../common/localize';
 import { crashError, fromResponseError } from './engineErrors';
 import type { EngineProcess } from './engineProcess';
 
-const reinstall = 'Reinstall the extension, so that editor and engine have the same version.';
+function reinstall(): string {
+  return localize('Reinstall the extension, so that editor and engine have the same version.');
+}
 
 function checkAnswer(answer: unknown): string {
   const parsed = initializeRequest.result.safeParse(answer);
   if (!parsed.success) {
-    throw new TunerError('malformedMessage', 'The engine answered the handshake with something else.', {
+    throw new TunerError('malformedMessage', localize('The engine answered the handshake with something else.'), {
       place: 'initialize',
-      wayOut: reinstall,
+      wayOut: reinstall(),
     });
   }
   if (parsed.data.protocolVersion !== protocolVersion) {
     throw new TunerError(
       'protocolMismatch',
-      `The engine speaks protocol ${parsed.data.protocolVersion}, this client speaks ${protocolVersion}.`,
-      { wayOut: reinstall },
+      localize('The engine speaks protocol {theirs}, this client speaks {ours}.', {
+        theirs: parsed.data.protocolVersion,
+        ours: protocolVersion,
+      }),
+      { wayOut: reinstall() },
     );
   }
   return parsed.data.engineVersion;
@@ -39,7 +45,7 @@ export async function handshake(
   let timer: NodeJS.Timeout | undefined;
   const failure = new Promise<never>((_, reject) => {
     engine.onDidExit((exit) => reject(crashError(exit)));
-    const message = `The engine did not answer within ${timeoutSeconds} s of its start.`;
+    const message = localize('The engine did not answer within {seconds} s of its start.', { seconds: timeoutSeconds });
     timer = setTimeout(() => reject(new TunerError('engineTimedOut', message)), timeoutSeconds * 1000);
   });
   const params = { protocolVersion, client, settings };

@@ -4,6 +4,7 @@ import type { EngineState } from '../../engine/protocol/dashboard';
 import { cancelledError, toTunerError, TunerError } from '../../engine/protocol/errors';
 import { engineRequests, type EngineRequests } from '../../engine/protocol/messages';
 import type { EngineSettings } from '../../engine/protocol/settings';
+import { localize } from '../common/localize';
 import type { Log } from '../common/log';
 import { DeadlineWatch } from './deadlineWatch';
 import * as errors from './engineErrors';
@@ -111,7 +112,10 @@ export class EngineSupervisor {
   ): Promise<EngineResult<Name>> {
     const checked = engineRequests[name].params.safeParse(params);
     if (!checked.success) {
-      throw new TunerError('malformedMessage', `The request "${name}" is not well formed: ${checked.error.message}`);
+      throw new TunerError(
+        'malformedMessage',
+        localize('The request "{name}" is not well formed: {reason}', { name, reason: checked.error.message }),
+      );
     }
     let engine = await this.ensureStarted();
     while (engine.endedBy !== undefined) {
@@ -125,10 +129,14 @@ export class EngineSupervisor {
     const result = engineRequests[name].result.safeParse(answer);
     if (!result.success) {
       this.options.log.error(`Malformed result of ${name}: ${result.error.message}`);
-      throw new TunerError('malformedMessage', `The engine answered "${name}" with a malformed result.`, {
-        place: result.error.issues[0]?.path.join('.'),
-        wayOut: 'Restart the engine and report this with the log.',
-      });
+      throw new TunerError(
+        'malformedMessage',
+        localize('The engine answered "{name}" with a malformed result.', { name }),
+        {
+          place: result.error.issues[0]?.path.join('.'),
+          wayOut: localize('Restart the engine and report this with the log.'),
+        },
+      );
     }
     this.failedStarts = 0;
     return result.data as EngineResult<Name>;

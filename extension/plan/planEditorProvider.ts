@@ -37,6 +37,7 @@ export class PlanEditorProvider implements vscode.CustomTextEditorProvider, vsco
       nonce: randomBytes(16).toString('base64url'),
       language: vscode.env.language,
       title: localize('MoE Tuner plan'),
+      translations: vscode.l10n.bundle,
     });
   }
 

@@ -10,6 +10,7 @@ import type { ExportedSection } from '../../engine/protocol/exportedSection';
 import { protocolVersion } from '../../engine/protocol/messages';
 import type { CommandId } from '../common/commandIds';
 import { debounce } from '../common/debounce';
+import { localize } from '../common/localize';
 import type { Log } from '../common/log';
 import { dashboardHtml } from './dashboardHtml';
 import { disposeAll, type Subscription } from '../common/subscription';
@@ -73,7 +74,8 @@ export class DashboardHost implements vscode.Disposable {
       cspSource: webview.cspSource,
       nonce: randomBytes(16).toString('base64url'),
       language: vscode.env.language,
-      title: vscode.l10n.t('MoE Tuner Dashboard'),
+      title: localize('MoE Tuner Dashboard'),
+      translations: vscode.l10n.bundle,
     });
   }
 

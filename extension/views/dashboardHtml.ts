@@ -7,6 +7,8 @@ export interface DashboardPage {
   readonly nonce: string;
   readonly language: string;
   readonly title: string;
+  /** Texts of another language by their English ones; none where the window is English. */
+  readonly translations?: Readonly<Record<string, string>> | undefined;
 }
 
 /** Text that is safe between tags and in quoted attributes. */
@@ -15,8 +17,16 @@ function escapeHtml(text: string): string {
   return text.replaceAll(/[&<>"]/g, (character) => entities[character] ?? character);
 }
 
-/** The complete page of the dashboard under a policy that allows its own script, styles, fonts and nothing else. */
-export function dashboardHtml({ scriptUri, styleUri, cspSource, nonce, language, title }: DashboardPage): string {
+/** Translations as data inside the page; `<` is escaped so that no text can end the element. */
+function translationData({ translations, nonce }: DashboardPage): string {
+  return translations === undefined
+    ? ''
+    : `<script type="application/json" id="translations" nonce="${nonce}">${JSON.stringify(translations).replaceAll('<', '\\u003c')}</script>\n`;
+}
+
+/** The complete page of a webview under a policy that allows its own script, styles, fonts and nothing else. */
+export function dashboardHtml(page: DashboardPage): string {
+  const { scriptUri, styleUri, cspSource, nonce, language, title } = page;
   const policy = [
     "default-src 'none'",
     `img-src ${cspSource} data:`,
@@ -36,7 +46,7 @@ export function dashboardHtml({ scriptUri, styleUri, cspSource, nonce, language,
 </head>
 <body>
 <main id="root"></main>
-<script nonce="${nonce}" src="${escapeHtml(scriptUri)}"></script>
+${translationData(page)}<script nonce="${nonce}" src="${escapeHtml(scriptUri)}"></script>
 </body>
 </html>`;
 }

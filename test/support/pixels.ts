@@ -10,7 +10,8 @@ export interface PixelFacts {
   readonly painted: number;
 }
 
-interface Pixels {
+/** A decoded image. */
+export interface Pixels {
   readonly width: number;
   readonly height: number;
   readonly channels: number;
@@ -22,7 +23,7 @@ interface Pixels {
 const channelsByColourType: Readonly<Record<number, number>> = { 2: 3, 6: 4 };
 
 export function lookAt(png: Buffer): PixelFacts {
-  const { width, height, channels, data } = decode(png);
+  const { width, height, channels, data } = decodePng(png);
   const counts = new Map<number, number>();
   for (let at = 0; at < data.length; at += channels) {
     const colour = ((data[at]! >> 3) << 10) | ((data[at + 1]! >> 3) << 5) | (data[at + 2]! >> 3);
@@ -38,7 +39,7 @@ export function lookAt(png: Buffer): PixelFacts {
 }
 
 /** Decodes an 8-bit PNG without interlacing, as https://www.w3.org/TR/png-3/ describes it. */
-function decode(png: Buffer): Pixels {
+export function decodePng(png: Buffer): Pixels {
   const packed: Buffer[] = [];
   for (let at = 8; at < png.length;) {
     const length = png.readUInt32BE(at);

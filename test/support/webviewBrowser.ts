@@ -3,6 +3,7 @@ import { chromium } from 'playwright-core';
 import type { Browser, Page } from 'playwright-core';
 import type { DashboardMessage, DashboardSnapshot } from '../../engine/protocol/dashboard';
 import { bundleWebview } from './webviewBundle';
+import { pictureFont } from './webviewServer';
 import type { WebviewTheme } from './webviewThemes';
 
 /** Where Chromium is: named by the environment, else where Debian puts it. Undefined when there is none. */
@@ -31,14 +32,24 @@ export async function launchBrowser(): Promise<Browser> {
   });
 }
 
-export interface PageOptions {
-  readonly url: string;
+/** How a page is loaded. */
+export interface PageSettings {
   readonly theme: WebviewTheme;
   readonly width?: number;
   readonly height?: number;
   /** What getState answers, as if an earlier life of the webview had written it. */
   readonly state?: object;
   readonly reducedMotion?: boolean;
+  /** Letters, language and time zone of every machine the same, for pictures. */
+  readonly pinned?: boolean;
+}
+
+export interface PageOptions extends PageSettings {
+  readonly url: string;
+}
+
+function pinnedTheme(theme: WebviewTheme): WebviewTheme {
+  return { ...theme, variables: { ...theme.variables, 'font-family': `"${pictureFont}"` } };
 }
 
 /** The little of the DOM that functions run in the page need here: the program of the tests has no DOM types. */
@@ -64,20 +75,24 @@ export interface CanvasStatistics {
 
 let fakeHost: Promise<string> | undefined;
 
-/** A webview page with a fake host behind it. */
+/** Numbers the loads of pages: each has an address of its own, so that nothing of the one before is restored. */
+let loads = 0;
+
+/** A place away from everything, so that no page begins with a pointer over it. */
+const nowhere = -20;
+
+/** A webview page with a fake host behind it. Opening a page of the browser takes long, so one can be loaded again and again. */
 export class WebviewPage {
   private constructor(
     readonly page: Page,
     private readonly consoleErrors: string[],
+    private readonly url: string,
   ) {}
 
   static async open(browser: Browser, options: PageOptions): Promise<WebviewPage> {
     fakeHost ??= bundleWebview('test/webview/pages/fakeHost.ts').then(({ script }) => script);
-    const { theme, width = 300, height = 1200 } = options;
-    const page = await browser.newPage({
-      viewport: { width, height },
-      reducedMotion: options.reducedMotion === true ? 'reduce' : 'no-preference',
-    });
+    const place = options.pinned === true ? { locale: 'en-US', timezoneId: 'UTC' } : {};
+    const page = await browser.newPage(place);
     const consoleErrors: string[] = [];
     page.on('console', (message) => {
       if (message.type() === 'error' || message.type() === 'warning') {
@@ -85,10 +100,31 @@ export class WebviewPage {
       }
     });
     page.on('pageerror', (error) => consoleErrors.push(error.message));
-    const settings = JSON.stringify({ theme, state: options.state, reducedMotion: options.reducedMotion === true });
-    await page.addInitScript({ content: `window.fakeHostSettings = ${settings};\n${await fakeHost}` });
-    await page.goto(options.url);
-    return new WebviewPage(page, consoleErrors);
+    await page.addInitScript({ content: await fakeHost });
+    const view = new WebviewPage(page, consoleErrors, options.url);
+    await view.load(options);
+    return view;
+  }
+
+  /** Loads the page from the start, as VS Code does when it shows a webview again. */
+  async load({ theme, state, width = 300, height = 1200, reducedMotion = false, pinned }: PageSettings): Promise<void> {
+    const { page } = this;
+    const shown = pinned === true ? pinnedTheme(theme) : theme;
+    loads += 1;
+    const settings = encodeURIComponent(JSON.stringify({ theme: shown, state, reducedMotion }));
+    await page.mouse.move(nowhere, nowhere);
+    await page.setViewportSize({ width, height });
+    await page.emulateMedia({ reducedMotion: reducedMotion ? 'reduce' : 'no-preference' });
+    await page.goto(`${this.url}?load=${loads}&settings=${settings}`);
+    if (pinned === true) {
+      // Canvases draw with what is there: the font has to be.
+      const found = await page.evaluate<number>(
+        `document.fonts.load('13px "${pictureFont}"').then((faces) => faces.length)`,
+      );
+      if (found === 0) {
+        throw new Error(`The page has no font "${pictureFont}".`);
+      }
+    }
   }
 
   /** Posts a message as the extension host would, and waits until the page has drawn it. */
@@ -115,7 +151,7 @@ export class WebviewPage {
   /** Everything that should not have happened: policy violations, console errors and warnings, uncaught errors. */
   async complaints(): Promise<string[]> {
     const violations: string[] = await this.page.evaluate('fakeHost.violations');
-    return [...violations, ...this.consoleErrors];
+    return [...violations, ...this.consoleErrors.splice(0)];
   }
 
   close(): Promise<void> {

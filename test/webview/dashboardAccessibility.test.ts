@@ -1,33 +1,41 @@
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import type { AxeResults } from 'axe-core';
 import { describe, expect, test } from 'vitest';
+import type { DashboardSnapshot } from '../../engine/protocol/dashboard';
+import { seriousFindings as findings } from '../support/axe';
 import { calibration } from '../support/calibrationSnapshot';
 import { dashboardHarness } from '../support/dashboardHarness';
-import type { WebviewPage } from '../support/webviewBrowser';
 import { runLabel } from '../../webviews/dashboard/evaluationModel';
 import { evaluations, snapshots } from '../support/webviewSnapshots';
 import { webviewThemes } from '../support/webviewThemes';
 
 const dashboard = dashboardHarness();
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
-/** Serious and critical findings of axe, one line each. */
-async function findings(view: WebviewPage): Promise<string[]> {
-  await view.page.evaluate(`window.axe || (() => { ${axe} })()`);
-  const { violations }: AxeResults = await view.page.evaluate(`axe.run(document, { resultTypes: ['violations'] })`);
-  return violations
-    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html.slice(0, 160)} ${node.failureSummary ?? ''}`));
-}
+/** Everything that a page with a checkpoint can hold, at once: themes differ in colours, and these are all that are used. */
+const everything: DashboardSnapshot = {
+  ...snapshots.searched,
+  ...snapshots.failed,
+  ...snapshots.blockOnly,
+  budget: snapshots.searched.budget,
+  evaluations: snapshots.searched.evaluations,
+  measuredBudgets: snapshots.searched.measuredBudgets,
+  calibration,
+  job: snapshots.running.job,
+  stale: true,
+};
 
-describe.each(webviewThemes)('the $name theme', (theme) => {
-  test('no serious finding in any state', { timeout: 240_000 }, async () => {
+test('no serious finding in any state', { timeout: 240_000 }, async () => {
+  const view = await dashboard.open(undefined, { height: 1800 });
+  const calibrated = { ...snapshots.profiled, calibration };
+  for (const [state, snapshot] of Object.entries({ ...snapshots, calibrated, everything })) {
+    await view.post(snapshot);
+    expect([state, await findings(view)]).toEqual([state, []]);
+  }
+});
+
+describe.each(webviewThemes.slice(1))('the $name theme', (theme) => {
+  test('no serious finding with all there is, and with nothing', { timeout: 240_000 }, async () => {
     const view = await dashboard.open(undefined, { theme, height: 1800 });
-    for (const [state, snapshot] of Object.entries({
-      ...snapshots,
-      calibrated: { ...snapshots.profiled, calibration },
-    })) {
+    const { empty, untrusted, reading, profiled } = snapshots;
+    for (const [state, snapshot] of Object.entries({ everything, empty, untrusted, reading, profiled })) {
       await view.post(snapshot);
       expect([state, await findings(view)]).toEqual([state, []]);
     }

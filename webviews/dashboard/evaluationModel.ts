@@ -1,6 +1,13 @@
 import type { EvaluateResult } from '../../engine/protocol/evaluation';
 import { text } from '../strings';
-import { formatDecimals, formatMeasured, formatShare, formatSigned, formatSignedShare } from '../ui-kit/numbers';
+import {
+  formatDecimals,
+  formatMeasured,
+  formatShare,
+  formatSigned,
+  formatSignedShare,
+  formatTime,
+} from '../ui-kit/numbers';
 
 /** Which way a difference goes; `none` where there is no difference to speak of. */
 export type Trend = 'better' | 'worse' | 'none';
@@ -114,10 +121,7 @@ export function averageExperts(run: EvaluateResult): number {
 
 /** Name of an evaluation in the list of runs. */
 export function runLabel(run: EvaluateResult): string {
-  const finished = new Date(run.finished);
-  const time = Number.isNaN(finished.getTime())
-    ? run.finished
-    : finished.toLocaleString(undefined, { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit' });
+  const time = formatTime(run.finished);
   if (run.baseline) {
     return text('runBaseline', { time });
   }

@@ -8,8 +8,8 @@
  *   `default-src 'none'; img-src SOURCE data:; font-src SOURCE; style-src SOURCE 'nonce-NONCE'; script-src 'nonce-NONCE'`;
  * - the style sheet as `<link rel="stylesheet">` and the script, with the nonce, at the end of the body;
  * - `<main id="root"></main>` in the body;
- * - optionally `<script type="application/json" id="translations">{"name": "text", …}</script>` with texts of another language,
- *   keyed like `english` of `webviews/strings.ts` (write `<` as `\u003c` in it).
+ * - optionally `<script type="application/json" id="translations">{"English text": "text", …}</script>`: the bundle of another
+ *   language that the extension itself uses (write `<` as `\u003c` in it).
  *
  * The script answers with `{ kind: 'ready', version }`; the host then posts complete `DashboardSnapshot`s, the latest of which
  * wins. The page may be torn down and loaded again at any time.

@@ -3,7 +3,7 @@ let language = 'en';
 const byteUnits = ['B', 'kB', 'MB', 'GB', 'TB'] as const;
 const formats = new Map<string, Intl.NumberFormat>();
 
-/** Chooses the language that numbers are written in, by its BCP 47 tag; English for a tag that is none. */
+/** Chooses the language that numbers and times are written in, by its BCP 47 tag; English for a tag that is none. */
 export function setNumberLanguage(tag: string): void {
   try {
     language = Intl.getCanonicalLocales(tag)[0] ?? 'en';
@@ -20,6 +20,14 @@ function format(value: number, options: Intl.NumberFormatOptions): string {
     formats.set(key, formatter);
   }
   return formatter.format(value);
+}
+
+/** Day and time of an ISO time, short; a text that is no time stays as it is. */
+export function formatTime(iso: string): string {
+  const time = new Date(iso);
+  return Number.isNaN(time.getTime())
+    ? iso
+    : time.toLocaleString(language, { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit' });
 }
 
 /** A whole number with its grouping. */

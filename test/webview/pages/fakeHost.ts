@@ -9,12 +9,12 @@ interface FakeHostSettings {
 
 declare global {
   interface Window {
-    fakeHostSettings: FakeHostSettings;
     fakeHost: typeof fakeHost;
   }
 }
 
-const settings = window.fakeHostSettings;
+// In the address, so that one page of the browser serves many tests: only the page is loaded anew.
+const settings = JSON.parse(new URLSearchParams(location.search).get('settings') ?? '{}') as FakeHostSettings;
 let state: unknown = settings.state;
 let connected = false;
 let variables: readonly string[] = [];
