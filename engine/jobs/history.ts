@@ -4,6 +4,7 @@ import { calibrateResultSchema } from '../protocol/calibration';
 import { evaluateResultSchema } from '../protocol/evaluation';
 import { expertScoresSchema, pruneRunSchema } from '../protocol/expertScores';
 import type { History } from '../protocol/messages';
+import { quantizeResultSchema } from '../protocol/quantization';
 import { profileResultSchema } from '../protocol/sensitivity';
 import { newestScores } from './expertScores';
 import { openModel } from './openModel';
@@ -26,5 +27,6 @@ export async function history(folder: string, services: EngineServices): Promise
     calibrations: await valid('calibration', calibrateResultSchema),
     expertScores: newestScores(await valid('scores', expertScoresSchema)),
     pruneRuns: await valid('pruning', pruneRunSchema),
+    quantizations: await valid('quantization', quantizeResultSchema),
   };
 }

@@ -84,11 +84,14 @@ export async function quantize(
     if (out !== undefined) {
       await writeSection(out, run, model, base, { ...allocation, ...rounded }, result.effectiveBits);
     }
-    return {
+    const finished: QuantizeResult = {
       ...result,
       ...(out === undefined ? {} : { plan: out }),
       seconds: (performance.now() - start) / 1000,
+      finished: new Date().toISOString(),
     };
+    await services.cache.addResult(model.resultsKey, 'quantization', finished);
+    return finished;
   } finally {
     await meter?.dispose();
     await scratch.dispose();

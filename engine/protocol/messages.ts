@@ -147,6 +147,8 @@ export const historyRequest = {
     expertScores: z.array(expertScoresSchema).default([]),
     /** What pruning decided. */
     pruneRuns: z.array(pruneRunSchema).default([]),
+    /** Bits that were chosen for experts, with what they cost. */
+    quantizations: z.array(quantizeResultSchema).default([]),
   }),
 } satisfies RequestType<z.ZodType, z.ZodType>;
 

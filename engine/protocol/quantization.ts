@@ -87,6 +87,7 @@ export const quantizeResultSchema = z.object({
   plan: z.string().optional(),
   seed: z.number().int(),
   seconds: z.number(),
+  finished: z.string().optional().describe('ISO time at which the run ended.'),
 });
 
 export type QuantizeParams = z.infer<typeof quantizeParamsSchema>;
