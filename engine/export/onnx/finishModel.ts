@@ -1,10 +1,8 @@
 import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import { ModelProtoSchema, type GraphProto, type NodeProto, type ValueInfoProto } from 'onnx-buf';
 import { engineVersion } from '../../version';
+import { lowerOperators } from './lowerOperators';
 import { layOutData, type DataLayout, type DataSources } from './externalData';
-
-/** Operator set that has `RMSNormalization`; ONNX Runtime reads it since 1.23. */
-const operatorSet = 23n;
 
 /** Names of free dimensions by graph value: the same name means the same size. */
 const dimensionNames: readonly { readonly pattern: RegExp; readonly names: readonly (string | undefined)[] }[] = [
@@ -23,7 +21,7 @@ export interface FinishedModel {
 
 /**
  * Turns a graph that points into checkpoint files into a model file of its own: weights in one data file, tensors under their names
- * in the checkpoint, standard operators where the engine uses those of ONNX Runtime, MoE operators named after their layer.
+ * in the checkpoint, standard operators of an old set where the engine uses those of ONNX Runtime, MoE operators named after their layer.
  * @param moeLayers decoder layers with MoE blocks in order, those without a MoE operator left out
  */
 export function finishModel(graph: Uint8Array, sources: DataSources, moeLayers: readonly number[]): FinishedModel {
@@ -32,21 +30,10 @@ export function finishModel(graph: Uint8Array, sources: DataSources, moeLayers: 
   const { data, names } = layOutData(main, sources);
   renameTensors(main, names);
   nameMoeOperators(main, moeLayers);
-  everyNode(main, (node) => {
-    if (node.opType === 'SimplifiedLayerNormalization') {
-      node.opType = 'RMSNormalization';
-    }
-  });
   for (const value of [...main.input, ...main.output]) {
     nameDimensions(value);
   }
-  for (const { domain, version } of model.opsetImport.splice(0)) {
-    model.opsetImport.push({
-      $typeName: 'onnx.OperatorSetIdProto',
-      domain,
-      version: domain === '' ? operatorSet : version,
-    });
-  }
+  lowerOperators(model);
   model.producerVersion = engineVersion;
   return { bytes: toBinary(ModelProtoSchema, model), data };
 }
