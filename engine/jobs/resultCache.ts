@@ -5,7 +5,15 @@ import { writeFileAtomic } from '../checkpoint/atomicFile';
 import { toTunerError } from '../protocol/errors';
 
 /** Kinds of finished results that are kept per checkpoint. */
-export const resultKinds = ['profile', 'budget', 'evaluation', 'calibration', 'scores', 'pruning', 'quantization'] as const;
+export const resultKinds = [
+  'profile',
+  'budget',
+  'evaluation',
+  'calibration',
+  'scores',
+  'pruning',
+  'quantization',
+] as const;
 export type ResultKind = (typeof resultKinds)[number];
 
 /** Newest results of one kind and checkpoint that are kept. */
