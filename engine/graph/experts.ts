@@ -1,5 +1,6 @@
 import type { MoeBlockSpec } from '../families/specification';
 import { conditionalExperts } from './conditionalExperts';
+import { endAtExperts, givenOutputs } from './gpu/expertsApart';
 import { canFuse, fusedExperts } from './gpu/fusedExperts';
 import { sortedExperts } from './gpu/sortedExperts';
 import type { GraphBuilder, Value } from './graphBuilder';
@@ -28,5 +29,9 @@ export function expertOutputs(
       return canFuse(block, graph.target.precision)
         ? fusedExperts(graph, x, block, experts, inputGates)
         : sortedExperts(graph, x, block, experts, inputGates);
+    case 'chosen':
+      return endAtExperts(graph, x, block, experts, inputGates);
+    case 'given':
+      return givenOutputs(graph, block);
   }
 }

@@ -17,6 +17,7 @@ import {
 import { TunerError } from '../protocol/errors';
 import type { Dtype, TensorEntry } from '../checkpoint/types';
 import { cpuTarget, type GraphTarget } from './graphTarget';
+import { bfloat16Table, fedName, fedTypes } from './gpu/fedWeights';
 import { isExactFactor, isProduct, splitProduct } from './gpu/splitProduct';
 import { toBfloat16Bits, toFloat16Bits } from '../numeric/halfPrecision';
 
@@ -55,6 +56,8 @@ interface Shared {
   readonly exactFactors: Set<Value>;
   /** Derived values that several operators ask for, by what they are. */
   readonly derived: Map<string, Value>;
+  /** Whether {@link GraphBuilder.end} was called. */
+  ended: boolean;
 }
 
 /** What one graph or branch consists of; views in another precision append to the same. */
@@ -83,6 +86,7 @@ export class GraphBuilder {
       initializers: [],
       exactFactors: new Set(),
       derived: new Map(),
+      ended: false,
     },
     private readonly body: Body = { nodes: [], inputs: [], outputs: [] },
   ) {}
@@ -100,19 +104,28 @@ export class GraphBuilder {
 
   /** Declares a graph input; null dimensions are free. */
   input(name: string, elementType: DataType, shape: readonly (number | null)[]): Value {
-    this.body.inputs.push(valueInfo(name, elementType, shape));
+    if (!this.shared.ended) {
+      this.body.inputs.push(valueInfo(name, elementType, shape));
+    }
     return name;
   }
 
   /** Declares `value` as the graph output `name`. */
   output(name: string, value: Value, elementType: DataType, shape: readonly (number | null)[]): void {
     this.node('Identity', [value], {}, { outputs: [name] });
-    this.body.outputs.push(valueInfo(name, elementType, shape));
+    this.declareOutput(name, elementType, shape);
   }
 
   /** Declares an operator's output of this name as a graph output. */
   declareOutput(name: string, elementType: DataType, shape: readonly (number | null)[]): void {
-    this.body.outputs.push(valueInfo(name, elementType, shape));
+    if (!this.shared.ended) {
+      this.body.outputs.push(valueInfo(name, elementType, shape));
+    }
+  }
+
+  /** Ends the graph here: what is asked of this builder afterwards does not become part of it. */
+  end(): void {
+    this.shared.ended = true;
   }
 
   /** Appends an operator and returns its first output. Empty input names leave optional inputs out. */
@@ -136,6 +149,9 @@ export class GraphBuilder {
     options: { readonly outputs?: readonly Value[]; readonly domain?: string } = {},
   ): Value {
     const outputs = options.outputs ?? [this.fresh(operator)];
+    if (this.shared.ended) {
+      return outputs[0]!;
+    }
     if (isExactFactor(operator, inputs, this.shared.exactFactors)) {
       outputs.forEach((output) => this.shared.exactFactors.add(output));
     }
@@ -245,6 +261,9 @@ export class GraphBuilder {
       });
     }
     const key = `w:${entry.file}:${entry.byteOffset}:${entry.byteLength}:${shape.join('x')}`;
+    if (this.target.fed !== undefined) {
+      return this.derived(key, () => this.fedWeight(entry, shape, this.target.fed!));
+    }
     return this.constant(key, () =>
       create(TensorProtoSchema, {
         dataType: elementType,
@@ -257,6 +276,21 @@ export class GraphBuilder {
         ],
       }),
     );
+  }
+
+  /** A stored tensor that is an input of the graph. */
+  private fedWeight(entry: TensorEntry, shape: readonly number[], fed: TensorEntry[]): Value {
+    const wire = fedTypes[entry.dtype];
+    if (wire === undefined) {
+      throw new RangeError(`weights of dtype ${entry.dtype} cannot be fed`);
+    }
+    const input = this.input(fedName(fed.length), wire.type, shape);
+    fed.push({ ...entry, shape });
+    if (entry.dtype !== 'BF16') {
+      return input;
+    }
+    const table = this.constant('bfloat16 values', bfloat16Table);
+    return this.append('Gather', [table, this.append('Cast', [input], { to: DataType.INT32 })], { axis: 0 });
   }
 
   /** A stored tensor in the element type of this view. The cast runs where it is used, so an unused expert is never read. */
@@ -311,11 +345,14 @@ export class GraphBuilder {
     if (known !== undefined) {
       return known;
     }
-    const tensor = make();
-    tensor.name = this.fresh('constant');
-    this.shared.initializers.push(tensor);
-    this.shared.constants.set(key, tensor.name);
-    return tensor.name;
+    const name = this.fresh('constant');
+    if (!this.shared.ended) {
+      const tensor = make();
+      tensor.name = name;
+      this.shared.initializers.push(tensor);
+      this.shared.constants.set(key, name);
+    }
+    return name;
   }
 }
 

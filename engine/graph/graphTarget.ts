@@ -1,3 +1,5 @@
+import type { TensorEntry } from '../checkpoint/types';
+
 /** How the experts of a block are run. */
 export type ExpertForm =
   /** One `If` per expert, which reads only the weights that are used: for processors. */
@@ -5,7 +7,11 @@ export type ExpertForm =
   /** Tokens sorted by expert and one dense product per expert, no control flow: for every GPU and family. */
   | 'sorted'
   /** The fused operator `com.microsoft.MoE`, for many small networks it computes exactly; the others are sorted. */
-  | 'fused';
+  | 'fused'
+  /** The experts run elsewhere: the graph ends where they would and gives what they need (`gpu/expertsApart.ts`). */
+  | 'chosen'
+  /** The experts ran elsewhere: the graph is fed their outputs. */
+  | 'given';
 
 /** How float32 products are computed. */
 export type ProductForm =
@@ -28,6 +34,11 @@ export interface GraphTarget {
   readonly gramSquares: boolean;
   /** Products with weights of few bits: decoded first, or by the operator `com.microsoft.MatMulNBits`. Absent: decoded. */
   readonly quantizedProducts?: 'decoded' | 'operator';
+  /**
+   * Present where weights are fed with every run instead of being loaded with the graph, so that graphs of equal layers are equal
+   * bytes: while a graph is built, the stored tensors it takes are appended here, in the order of its inputs `weight_0`, `weight_1` …
+   */
+  readonly fed?: TensorEntry[];
 }
 
 export const cpuTarget: GraphTarget = {

@@ -4,10 +4,10 @@ import { readTensorFloat32 } from '../checkpoint/readTensor';
 import type { MoeBlockSpec } from '../families/specification';
 import { specTensors } from '../families/specTensors';
 import type { JobContext } from '../measure/jobContext';
-import { GaussianProbes, ScaledProbes, type ProbeBatches } from '../measure/probeInputs';
+import { GaussianProbes, keptDeviceProbeBytes, ScaledProbes, type ProbeBatches } from '../measure/probeInputs';
 import { calibratedSensitivity } from '../measure/calibratedSensitivity';
 import { batchSequences } from '../measure/sequenceBatches';
-import { measureSensitivity } from '../measure/sensitivity';
+import { SensitivityMeter } from '../measure/sensitivity';
 import {
   layerSensitivitySchema,
   profileBatches,
@@ -89,24 +89,38 @@ async function profileOnProbes(
 ): Promise<MeasuredLayers> {
   const { blocks, hiddenSize } = model.resolved;
   const tokensPerBatch = Math.max(1, Math.round(params.samples / profileBatches));
-  const gaussian = new GaussianProbes(profileBatches, tokensPerBatch, hiddenSize, params.seed);
+  const keptBytes = runtime.provider === 'cpu' ? undefined : keptDeviceProbeBytes;
+  const gaussian = new GaussianProbes(profileBatches, tokensPerBatch, hiddenSize, params.seed, keptBytes);
   const probesOf = probeSource(model, params, gaussian);
-  const layers: LayerSensitivity[] = [];
-  let resumedLayers = 0;
-  for (const [at, block] of blocks.entries()) {
-    job.progress(at / blocks.length, `Profiling MoE layer ${at + 1} of ${blocks.length}`);
+  const keys = new Map<MoeBlockSpec, string>();
+  const known = new Map<MoeBlockSpec, LayerSensitivity>();
+  for (const block of blocks) {
     const key = await layerKey(block, params, tokensPerBatch, runtime);
+    keys.set(block, key);
     const cached = layerSensitivitySchema.safeParse(await services.cache.readLayer(key));
     if (cached.success) {
-      layers.push(cached.data);
-      resumedLayers += 1;
-      continue;
+      known.set(block, cached.data);
     }
-    const measured = await measureSensitivity(block, await probesOf(block), runtime, job);
-    await services.cache.writeLayer(key, measured);
-    layers.push(measured);
   }
-  return { layers, resumedLayers, samples: tokensPerBatch * profileBatches };
+  const resumedLayers = known.size;
+  const open = blocks.filter((block) => !known.has(block));
+  const meter = new SensitivityMeter(open, runtime, job);
+  try {
+    for (const [at, block] of open.entries()) {
+      const position = blocks.indexOf(block);
+      job.progress(position / blocks.length, `Profiling MoE layer ${position + 1} of ${blocks.length}`);
+      const measured = await meter.measure(block, await probesOf(block), open[at + 1]);
+      await services.cache.writeLayer(keys.get(block)!, measured);
+      known.set(block, measured);
+    }
+  } finally {
+    await meter.dispose();
+  }
+  return {
+    layers: blocks.map((block) => known.get(block)!),
+    resumedLayers,
+    samples: tokensPerBatch * profileBatches,
+  };
 }
 
 /** Text goes through all layers in one walk, so the layers are cached together. */

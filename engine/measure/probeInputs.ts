@@ -10,29 +10,35 @@ export interface ProbeBatches {
 /** Bytes of probe inputs that are kept for the next layer instead of being drawn again. */
 const keptProbeBytes = 2 ** 28;
 
+/** The same where a GPU measures: drawing would take longer than the layer. */
+export const keptDeviceProbeBytes = 2 ** 31;
+
 /**
  * X ~ N(0, 1) as LExI draws it (arXiv 2509.02753, §3.1). All layers see the same draws: each layer's estimate stays
  * unbiased, and differences between layers are not blurred by different draws.
  */
 export class GaussianProbes implements ProbeBatches {
-  private readonly kept = new Map<number, Float32Array>();
+  /** All batches one after the other, where they are kept. */
+  private readonly kept: Float32Array | undefined;
+  private readonly drawn = new Set<number>();
 
   constructor(
     readonly count: number,
     private readonly tokensPerBatch: number,
     private readonly hiddenSize: number,
     private readonly seed: number,
-  ) {}
+    keptBytes = keptProbeBytes,
+  ) {
+    const values = count * tokensPerBatch * hiddenSize;
+    this.kept = 4 * values <= keptBytes ? new Float32Array(values) : undefined;
+  }
 
   batch(index: number): Float32Array {
-    const known = this.kept.get(index);
-    if (known !== undefined) {
-      return known;
-    }
-    const values = new Float32Array(this.tokensPerBatch * this.hiddenSize);
-    fillStandardNormal(values, new SeededRandom(streamSeed(this.seed, index)));
-    if (this.count * values.byteLength <= keptProbeBytes) {
-      this.kept.set(index, values);
+    const size = this.tokensPerBatch * this.hiddenSize;
+    const values = this.kept?.subarray(index * size, (index + 1) * size) ?? new Float32Array(size);
+    if (this.kept === undefined || !this.drawn.has(index)) {
+      fillStandardNormal(values, new SeededRandom(streamSeed(this.seed, index)));
+      this.drawn.add(index);
     }
     return values;
   }

@@ -1,8 +1,10 @@
+import { specTensors } from '../families/specTensors';
 import type { MoeBlockSpec } from '../families/specification';
 import { sensitivityGraph, sensitivityNames } from '../graph/sensitivityGraph';
 import type { LayerSensitivity } from '../protocol/sensitivity';
-import { openGraph } from '../runtime/openGraph';
-import { floats, type RuntimeOptions } from '../runtime/session';
+import { openGraph, type GraphSource } from '../runtime/openGraph';
+import { floats, type RuntimeOptions, type RuntimeSession } from '../runtime/session';
+import { WeightStream } from '../runtime/weightStream';
 import { step, type JobContext } from './jobContext';
 import { explainNonFinite } from './nonFinite';
 import type { ProbeBatches } from './probeInputs';
@@ -12,6 +14,8 @@ import type { ProbeBatches } from './probeInputs';
  * memory; a GPU converts the weights anew in every run, so it gets more at once, as far as its memory allows.
  */
 const outputBytesPerStep = { processor: 2 ** 27, device: 2 ** 30 };
+
+const batched = [sensitivityNames.x];
 
 /** Longest time of one step before the supervisor ends the process, in seconds. */
 const stepDeadlineSeconds = 300;
@@ -29,15 +33,64 @@ export async function measureSensitivity(
   runtime: RuntimeOptions,
   job: JobContext,
 ): Promise<LayerSensitivity> {
+  const build: GraphSource = (target) => sensitivityGraph(block, target);
+  return measureWith(await openGraph(build, runtime, { batched, block }), block, probes, runtime, job);
+}
+
+/** {@link measureSensitivity} for layer after layer; the weights of the next are read while one is measured. Dispose it. */
+export class SensitivityMeter {
+  private readonly stream: WeightStream | undefined;
+  private readonly graphs = new Map<MoeBlockSpec, GraphSource>();
+
+  /** @param blocks those that will be measured */
+  constructor(
+    blocks: readonly MoeBlockSpec[],
+    private readonly runtime: RuntimeOptions,
+    private readonly job: JobContext,
+  ) {
+    const served = blocks.length > 1 && blocks.every((block) => WeightStream.serves(runtime, specTensors(block)));
+    this.stream = served ? new WeightStream(runtime) : undefined;
+  }
+
+  /** @param next the block that is measured afterwards */
+  async measure(block: MoeBlockSpec, probes: ProbeBatches, next: MoeBlockSpec | undefined): Promise<LayerSensitivity> {
+    const { stream, runtime, job } = this;
+    const session = await openGraph(this.graph(block), runtime, { batched, block, stream });
+    if (next !== undefined) {
+      stream?.readAhead(this.graph(next));
+    }
+    this.graphs.delete(block);
+    return measureWith(session, block, probes, runtime, job);
+  }
+
+  async dispose(): Promise<void> {
+    await this.stream?.dispose();
+  }
+
+  private graph(block: MoeBlockSpec): GraphSource {
+    const known = this.graphs.get(block);
+    if (known !== undefined) {
+      return known;
+    }
+    const build: GraphSource = (target) => sensitivityGraph(block, target);
+    this.graphs.set(block, build);
+    return build;
+  }
+}
+
+async function measureWith(
+  session: RuntimeSession,
+  block: MoeBlockSpec,
+  probes: ProbeBatches,
+  runtime: RuntimeOptions,
+  job: JobContext,
+): Promise<LayerSensitivity> {
   const k0 = block.activeExperts;
   const width = block.hiddenSize;
   const tokensPerStep = Math.max(
     1,
     Math.floor(outputBytesPerStep[runtime.provider === 'cpu' ? 'processor' : 'device'] / (4 * k0 * width)),
   );
-  const session = await openGraph((target) => sensitivityGraph(block, target), runtime, {
-    batched: [sensitivityNames.x],
-  });
   try {
     const batches: BatchSums[] = [];
     for (const { data, parts } of probeSteps(probes, width, tokensPerStep)) {
@@ -86,14 +139,10 @@ function* probeSteps(probes: ProbeBatches, width: number, most: number): Generat
   let held = 0;
   const flush = (): ProbeStep => {
     const parts = pending.map(({ batch, data }) => ({ batch, tokens: data.length / width }));
-    const data = pending.length === 1 ? pending[0]!.data : new Float32Array(held * width);
-    if (pending.length > 1) {
-      let at = 0;
-      for (const part of pending) {
-        data.set(part.data, at);
-        at += part.data.length;
-      }
-    }
+    const data = joined(
+      pending.map((part) => part.data),
+      held * width,
+    );
     pending = [];
     held = 0;
     return { data, parts };
@@ -114,6 +163,27 @@ function* probeSteps(probes: ProbeBatches, width: number, most: number): Generat
   if (held > 0) {
     yield flush();
   }
+}
+
+/** Arrays as one; those that lie one after the other in memory are not copied. */
+function joined(parts: readonly Float32Array[], length: number): Float32Array {
+  const first = parts[0]!;
+  let end = first.byteOffset;
+  const neighbours = parts.every(({ buffer, byteOffset, byteLength }) => {
+    const follows = buffer === first.buffer && byteOffset === end;
+    end += byteLength;
+    return follows;
+  });
+  if (neighbours) {
+    return new Float32Array(first.buffer, first.byteOffset, length);
+  }
+  const data = new Float32Array(length);
+  let at = 0;
+  for (const part of parts) {
+    data.set(part, at);
+    at += part.length;
+  }
+  return data;
 }
 
 function summarise(index: number, k0: number, batches: readonly BatchSums[]): LayerSensitivity {

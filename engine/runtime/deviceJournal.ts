@@ -16,6 +16,10 @@ export class DeviceJournal {
     return this.lost;
   }
 
+  splitExperts(message: string): void {
+    this.note(message);
+  }
+
   smallerSteps(message: string): void {
     this.note(message);
   }

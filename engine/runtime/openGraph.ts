@@ -1,14 +1,13 @@
 import { cpuTarget, type GraphTarget } from '../graph/graphTarget';
+import type { MoeBlockSpec } from '../families/specification';
 import { TunerError } from '../protocol/errors';
+import type { DeviceJournal } from './deviceJournal';
+import { memoryPlan } from './deviceMemory';
 import { graphTarget } from './graphTargets';
-import {
-  openSession,
-  type Feeds,
-  type HostTensor,
-  type Results,
-  type RuntimeOptions,
-  type RuntimeSession,
-} from './session';
+import { cutRows, joinRows } from './rowRanges';
+import { openSession, type Feeds, type Results, type RuntimeOptions, type RuntimeSession } from './session';
+import { SplitExperts } from './splitExperts';
+import type { WeightStream } from './weightStream';
 
 /** Builds a graph for one target; called again where the work moves to the processor. */
 export type GraphSource = (target: GraphTarget) => Uint8Array;
@@ -19,62 +18,77 @@ export interface GraphOptions {
    * memory of the device is cut along it. Without any, it moves to the processor at once.
    */
   readonly batched?: readonly string[];
+  /** Outputs that are sums over these rows instead. */
+  readonly summed?: readonly string[];
+  /** The block whose experts the graph runs: where they do not fit into the memory of the device, they run in groups. */
+  readonly block?: MoeBlockSpec | undefined;
+  /** Feeds the weights of layer after layer to one session, where the provider gains by it. */
+  readonly stream?: WeightStream | undefined;
   /**
    * Whether the session will run so often that its first run may take a second: only then is the fused operator of
    * experts worth its set-up.
    */
   readonly manyRuns?: boolean;
-  /** Opens the sessions; tests put failing devices here. */
-  readonly open?: typeof openSession;
 }
 
+/** Fewest rows of one run before experts are split instead: every run converts all weights. */
+const fewestRows = 256;
+
 /**
- * Loads a graph in the form that suits the provider. Where the device runs out of memory, runs get smaller and then move
- * to the processor; where it fails for good, the rest of the job runs on the processor. The journal of `runtime` tells it.
+ * Loads a graph in the form that suits the provider. Where the device runs out of memory, experts run in groups, runs get smaller, and
+ * then move to the processor; where it fails for good, the rest of the job runs on the processor. The journal of `runtime` tells it.
  * @throws TunerError `runtimeFailed`, `outOfMemory`
  */
 export async function openGraph(
   build: GraphSource,
   runtime: RuntimeOptions,
-  { batched = [], manyRuns = false, open = openSession }: GraphOptions = {},
+  options: GraphOptions = {},
 ): Promise<RuntimeSession> {
-  const processor = () => open(build(cpuTarget), { ...runtime, provider: 'cpu' });
+  const open = runtime.open ?? openSession;
   if (runtime.provider === 'cpu' || runtime.journal?.deviceLost === true) {
-    return processor();
+    return open(build(cpuTarget), { ...runtime, provider: 'cpu' });
   }
-  try {
-    const session = await open(build(graphTarget(manyRuns ? runtime : { ...runtime, fusedExperts: false })), runtime);
-    return new DeviceSession(session, processor, runtime, batched);
-  } catch (error) {
-    toProcessor(runtime, error);
-    return processor();
-  }
+  return DeviceSession.open(build, runtime, options, open);
 }
 
-/** Notes that work leaves the device. Throws errors that have nothing to do with it. */
-function toProcessor(runtime: RuntimeOptions, error: unknown): void {
-  const memory = TunerError.is(error, 'outOfMemory');
-  if (runtime.journal === undefined || (!memory && !TunerError.is(error, 'deviceFailed'))) {
-    throw error;
-  }
-  const reason = memory
-    ? `The memory of the device (${runtime.provider}) is too small for a step`
-    : (error as TunerError).message;
-  runtime.journal.toProcessor(`${reason}; it runs on the processor, which is slower.`, !memory);
-}
-
-/** A session on a device, and the way out when the device cannot go on. */
+/** A session on a device, and the ways out when the device cannot go on. */
 class DeviceSession implements RuntimeSession {
-  private onDevice = true;
-  /** Most rows of one run; halved when memory runs out. */
-  private mostRows = Infinity;
+  /** Undefined until something is open. */
+  private current: RuntimeSession | undefined;
+  private where: 'device' | 'device, in groups' | 'processor' = 'device';
 
-  constructor(
-    private session: RuntimeSession,
-    private readonly processor: () => Promise<RuntimeSession>,
+  private constructor(
+    private readonly build: GraphSource,
     private readonly runtime: RuntimeOptions,
-    private readonly batched: readonly string[],
+    private readonly options: GraphOptions,
+    private readonly openOne: typeof openSession,
+    /** Most rows of one run; halved when memory runs out. */
+    private mostRows: number,
   ) {}
+
+  static async open(
+    build: GraphSource,
+    runtime: RuntimeOptions,
+    options: GraphOptions,
+    open: typeof openSession,
+  ): Promise<RuntimeSession> {
+    const { block, stream, manyRuns } = options;
+    const plan = memoryPlan(block, runtime);
+    const session = new DeviceSession(build, runtime, options, open, plan.mostRows);
+    try {
+      if (plan.groupSize !== undefined) {
+        await session.split(plan.groupSize);
+      } else {
+        session.current =
+          stream === undefined
+            ? await open(build(graphTarget(manyRuns === true ? runtime : { ...runtime, fusedExperts: false })), runtime)
+            : await stream.open(build, open);
+      }
+    } catch (error) {
+      await session.giveWay(error, 1);
+    }
+    return session;
+  }
 
   get inputs(): readonly string[] {
     return this.session.inputs;
@@ -85,82 +99,84 @@ class DeviceSession implements RuntimeSession {
   }
 
   async run(feeds: Feeds, outputs?: readonly string[]): Promise<Results> {
-    const rows = this.batched.length === 0 ? 1 : feeds[this.batched[0]!]!.shape[0]!;
+    const { batched = [], summed = [] } = this.options;
+    const rows = batched.length === 0 ? 1 : feeds[batched[0]!]!.shape[0]!;
     const parts: Results[] = [];
     for (let start = 0; start < rows || parts.length === 0;) {
-      const end = Math.min(rows, start + this.mostRows);
+      const end = batched.length === 0 ? rows : Math.min(rows, start + this.mostRows);
       try {
-        const part = end - start === rows ? feeds : cut(feeds, this.batched, start, end);
+        const part = end - start === rows ? feeds : cutRows(feeds, batched, start, end);
         parts.push(await this.session.run(part, outputs));
         start = end;
       } catch (error) {
         await this.giveWay(error, end - start);
       }
     }
-    return parts.length === 1 ? parts[0]! : join(parts);
+    return parts.length === 1 ? parts[0]! : joinRows(parts, summed);
   }
 
-  dispose(): Promise<void> {
-    return this.session.dispose();
+  async dispose(): Promise<void> {
+    await this.current?.dispose();
   }
 
-  /** Smaller runs first, then the processor. Throws what neither can help. */
+  private get session(): RuntimeSession {
+    if (this.current === undefined) {
+      throw new TunerError('internal', 'A session was used that is not open.');
+    }
+    return this.current;
+  }
+
+  /** Smaller runs, experts in groups, then the processor. Throws what none of them can help. */
   private async giveWay(error: unknown, rows: number): Promise<void> {
-    if (!this.onDevice) {
+    const { journal, provider } = this.runtime;
+    const short = TunerError.is(error, 'outOfMemory');
+    if (this.where === 'processor' || journal === undefined || !(short || TunerError.is(error, 'deviceFailed'))) {
       throw error;
     }
-    if (TunerError.is(error, 'outOfMemory') && rows > 1) {
+    const experts = this.where === 'device' ? (this.options.block?.experts.length ?? 1) : 1;
+    if (short && rows > (experts > 1 ? fewestRows : 1)) {
       this.mostRows = Math.ceil(rows / 2);
-      this.runtime.journal?.smallerSteps(
-        `The memory of the device (${this.runtime.provider}) is short; steps are made smaller.`,
-      );
+      journal.smallerSteps(`The memory of the device (${provider}) is short; steps are made smaller.`);
       return;
     }
-    toProcessor(this.runtime, error);
-    await this.session.dispose();
-    this.session = await this.processor();
-    this.onDevice = false;
-    this.mostRows = Infinity;
+    await this.closeDevice();
+    let last: unknown = error;
+    if (short && experts > 1) {
+      try {
+        await this.split(Math.ceil(experts / 2));
+        return;
+      } catch (failure) {
+        last = failure;
+      }
+    }
+    await this.toProcessor(last, journal);
   }
-}
 
-function cut(feeds: Feeds, batched: readonly string[], start: number, end: number): Feeds {
-  return Object.fromEntries(
-    Object.entries(feeds).map(([name, value]): [string, HostTensor] => {
-      if (!batched.includes(name)) {
-        return [name, value];
-      }
-      const size = value.data.length / value.shape[0]!;
-      const shape = [end - start, ...value.shape.slice(1)];
-      return [name, { ...value, data: value.data.subarray(start * size, end * size), shape } as HostTensor];
-    }),
-  );
-}
+  private async split(groupSize: number): Promise<void> {
+    const { build, runtime, openOne: open } = this;
+    const target = graphTarget({ ...runtime, fusedExperts: false });
+    this.where = 'device, in groups';
+    this.current = await SplitExperts.open({ build, target, block: this.options.block!, runtime, open }, groupSize);
+  }
 
-/** Results of consecutive rows as one. */
-function join(parts: readonly Results[]): Results {
-  return Object.fromEntries(
-    Object.keys(parts[0]!).map((name): [string, HostTensor] => {
-      const pieces = parts.map((part) => part[name]!);
-      const rows = pieces.reduce((sum, { shape }) => sum + shape[0]!, 0);
-      const shape = [rows, ...pieces[0]!.shape.slice(1)];
-      const length = pieces.reduce((sum, { data }) => sum + data.length, 0);
-      if (pieces[0]!.type === 'float32') {
-        const data = new Float32Array(length);
-        fill(pieces, (piece, at) => data.set(piece.data as Float32Array, at));
-        return [name, { type: 'float32', data, shape }];
-      }
-      const data = new BigInt64Array(length);
-      fill(pieces, (piece, at) => data.set(piece.data as BigInt64Array, at));
-      return [name, { type: 'int64', data, shape }];
-    }),
-  );
-}
+  private async closeDevice(): Promise<void> {
+    await this.current?.dispose();
+    this.current = undefined;
+    await this.options.stream?.closeSession();
+  }
 
-function fill(pieces: readonly HostTensor[], set: (piece: HostTensor, at: number) => void): void {
-  let at = 0;
-  for (const piece of pieces) {
-    set(piece, at);
-    at += piece.data.length;
+  /** The way out that is left. Throws errors that have nothing to do with the device. */
+  private async toProcessor(error: unknown, journal: DeviceJournal): Promise<void> {
+    if (TunerError.is(error, 'outOfMemory')) {
+      const reason = `The memory of the device (${this.runtime.provider}) is too small for a step`;
+      journal.toProcessor(`${reason}; it runs on the processor, which is slower.`, false);
+    } else if (TunerError.is(error, 'deviceFailed')) {
+      journal.toProcessor(`${error.message}; it runs on the processor, which is slower.`, true);
+    } else {
+      throw error;
+    }
+    this.where = 'processor';
+    this.mostRows = Infinity;
+    this.current = await this.openOne(this.build(cpuTarget), { ...this.runtime, provider: 'cpu' });
   }
 }

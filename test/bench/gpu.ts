@@ -1,21 +1,29 @@
+import { spawnSync } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { TensorProto_DataType as DataType } from 'onnx-buf';
 import type { TensorEntry } from '../../engine/checkpoint/types';
 import type { MoeBlockSpec } from '../../engine/families/specification';
 import { specTensors } from '../../engine/families/specTensors';
+import { fedName, fedTypes } from '../../engine/graph/gpu/fedWeights';
+import { GraphBuilder } from '../../engine/graph/graphBuilder';
 import { cpuTarget, type ExpertPrecision, type GraphTarget } from '../../engine/graph/graphTarget';
 import { sensitivityGraph, sensitivityNames } from '../../engine/graph/sensitivityGraph';
 import { openModel } from '../../engine/jobs/openModel';
 import { quietJob } from '../../engine/measure/jobContext';
-import { GaussianProbes } from '../../engine/measure/probeInputs';
-import { measureSensitivity } from '../../engine/measure/sensitivity';
+import { GaussianProbes, keptDeviceProbeBytes, type ProbeBatches } from '../../engine/measure/probeInputs';
+import { SensitivityMeter } from '../../engine/measure/sensitivity';
 import { rankCorrelation } from '../../engine/methods/budgets/rankCorrelation';
 import { toFloat16Bits } from '../../engine/numeric/halfPrecision';
 import { SeededRandom } from '../../engine/numeric/seededRandom';
 import { fillStandardNormal } from '../../engine/numeric/standardNormal';
 import { graphTarget } from '../../engine/runtime/graphTargets';
-import { floats, openSession, type Results, type RuntimeOptions } from '../../engine/runtime/session';
+import { runtimeVariable, useRuntimeDirectory } from '../../engine/runtime/onnxruntime';
+import { floats, openSession, type Feeds, type Results, type RuntimeOptions } from '../../engine/runtime/session';
+import { WeightBuffers } from '../../engine/runtime/weightBuffers';
+import type { LayerSensitivity } from '../../engine/protocol/sensitivity';
+import { sample } from '../../scripts/support/paths.mjs';
 import { probeProvider } from '../../engine/runtime/probeProvider';
 import { syntheticShapes, writeSyntheticCheckpoint, type SyntheticShape } from '../support/syntheticCheckpoint';
 import type { BenchmarkLine } from './budgets';
@@ -29,8 +37,16 @@ const timedRuns = 9;
 const shapes = ['qwen1.5-moe-a2.7b', 'mixtral-8x7b'] as const satisfies readonly SyntheticShape[];
 const precisions: readonly ExpertPrecision[] = ['float16', 'bfloat16', 'float32'];
 
-/** Layers that are profiled one after the other, as a checkpoint is. */
-const profiledLayers = 3;
+/** Parts to run, a regular expression over their titles (`layer mixtral`, `profile qwen`, `sample`); all where it is left out. */
+const wantedParts = new RegExp(process.env.MOE_TUNER_BENCH_PARTS ?? '');
+
+/** Layers of the synthetic checkpoints that are profiled, their tokens, and how many are compared with the processor. */
+const profiledLayers: Readonly<Record<(typeof shapes)[number], number>> = {
+  'qwen1.5-moe-a2.7b': 8,
+  'mixtral-8x7b': 4,
+};
+const comparedLayers: Readonly<Record<(typeof shapes)[number], number>> = { 'qwen1.5-moe-a2.7b': 4, 'mixtral-8x7b': 1 };
+const profiledTokens = 2 * tokens;
 
 function median(values: readonly number[]): number {
   return [...values].sort((one, other) => one - other)[Math.floor(values.length / 2)]!;
@@ -126,7 +142,7 @@ function compare(actual: Results, expected: Results, k0: number): { readonly err
   return { error, ranks: rankCorrelation([...mine], [...theirs]) ?? NaN };
 }
 
-async function benchmarkLayer(name: SyntheticShape): Promise<BenchmarkLine[]> {
+async function benchmarkLayer(name: SyntheticShape): Promise<void> {
   const folder = mkdtempSync(path.join(tmpdir(), 'moe-tuner-gpu-'));
   try {
     writeSyntheticCheckpoint(folder, name, 1);
@@ -138,7 +154,7 @@ async function benchmarkLayer(name: SyntheticShape): Promise<BenchmarkLine[]> {
       { label: 'bf16 per expert', block: routed },
       { label: 'f16 stacked', block: stackedBlock(folder, routed) },
     ];
-    const lines: BenchmarkLine[] = [];
+    const lines = new PrintedLines();
     for (const { label, block } of variants) {
       const reference = await openSession(sensitivityGraph(block, cpuTarget, entry), { provider: 'cpu', threads: 0 });
       const rows = { type: 'int64', data: BigInt64Array.of(BigInt(tokens)), shape: [1] } as const;
@@ -167,55 +183,189 @@ async function benchmarkLayer(name: SyntheticShape): Promise<BenchmarkLine[]> {
         }
       }
     }
-    return lines;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-/** Layers one after the other as a profile runs them, against the time in which the same bytes are only read and copied. */
-async function benchmarkProfile(name: SyntheticShape): Promise<BenchmarkLine[]> {
+/** Layers one after the other as a profile runs them: seconds of every layer, and the numbers. */
+async function profileLayers(
+  blocks: readonly MoeBlockSpec[],
+  probes: ProbeBatches,
+  runtime: RuntimeOptions,
+): Promise<{ readonly seconds: number[]; readonly layers: LayerSensitivity[] }> {
+  const meter = new SensitivityMeter(blocks, runtime, quietJob());
+  const seconds: number[] = [];
+  const layers: LayerSensitivity[] = [];
+  try {
+    for (const [at, block] of blocks.entries()) {
+      const start = performance.now();
+      layers.push(await meter.measure(block, probes, blocks[at + 1]));
+      seconds.push((performance.now() - start) / 1000);
+    }
+  } finally {
+    await meter.dispose();
+  }
+  return { seconds, layers };
+}
+
+/** Makes the system forget what it keeps of the files; false where there is no `dd` that can. */
+function dropFromMemory(files: ReadonlySet<string>): boolean {
+  return [...files].every((file) => spawnSync('dd', [`if=${file}`, 'iflag=nocache', 'count=0'], {}).status === 0);
+}
+
+/** Gigabytes per second at which the weights of layers are read into memory when nothing else happens. */
+async function readSpeed(blocks: readonly MoeBlockSpec[]): Promise<number> {
+  const buffers = new WeightBuffers();
+  const bytes = blocks.reduce((sum, block) => sum + bytesOf(block), 0);
+  const start = performance.now();
+  for (const block of blocks) {
+    buffers.read(specTensors(block));
+    await buffers.get();
+  }
+  const seconds = (performance.now() - start) / 1000;
+  await buffers.dispose();
+  return bytes / seconds / 1e9;
+}
+
+/** Gigabytes per second at which the weights of a layer are copied from memory to the device, one value of each used. */
+async function copySpeed(block: MoeBlockSpec, runtime: RuntimeOptions): Promise<number> {
+  const fed: TensorEntry[] = [];
+  const graph = new GraphBuilder({ ...graphTarget(runtime), fed });
+  const zero = graph.integers([0]);
+  const values = specTensors(block).map((entry) => {
+    const input = fedName(fed.length);
+    graph.input(input, fedTypes[entry.dtype]!.type, entry.shape);
+    fed.push(entry);
+    const flat = graph.node('Reshape', [input, graph.integers([-1])]);
+    return graph.node('Cast', [graph.node('Slice', [flat, zero, graph.integers([1])])], { to: DataType.FLOAT });
+  });
+  graph.output('values', graph.node('Concat', values, { axis: 0 }), DataType.FLOAT, [null]);
+  const session = await openSession(graph.build('copies'), runtime);
+  const buffers = new WeightBuffers();
+  buffers.read(fed);
+  const data = await buffers.get();
+  const feeds = Object.fromEntries(
+    fed.map(({ dtype, shape }, at) => [fedName(at), { type: fedTypes[dtype]!.name, data: data[at]!, shape }]),
+  ) as Feeds;
+  const times: number[] = [];
+  for (let run = 0; run < 6; run += 1) {
+    const start = performance.now();
+    await session.run(feeds);
+    times.push((performance.now() - start) / 1000);
+  }
+  await session.dispose();
+  await buffers.dispose();
+  return bytesOf(block) / median(times.slice(1)) / 1e9;
+}
+
+function bytesOf(block: MoeBlockSpec): number {
+  return specTensors(block).reduce((sum, entry) => sum + entry.byteLength, 0);
+}
+
+/** Lines that are printed when they are known: a profile takes minutes. */
+class PrintedLines {
+  push(...lines: readonly BenchmarkLine[]): void {
+    lines.forEach(({ name, value, unit }) => console.log(`${name}: ${value.toPrecision(6)} ${unit}`));
+  }
+}
+
+/** A whole profile against the speeds at which the same bytes are only read and only copied, and its numbers by precision. */
+async function benchmarkProfile(name: (typeof shapes)[number]): Promise<void> {
   const folder = mkdtempSync(path.join(tmpdir(), 'moe-tuner-gpu-'));
   try {
-    writeSyntheticCheckpoint(folder, name, profiledLayers);
-    const { resolved } = await openModel(folder);
-    const probes = new GaussianProbes(8, (2 * tokens) / 8, syntheticShapes[name].hidden, 0);
-    const bytes = specTensors(resolved.blocks[0]!).reduce((sum, entry) => sum + entry.byteLength, 0);
-    const lines: BenchmarkLine[] = [];
-    for (const precision of ['float32', 'float16'] as const) {
-      const seconds: number[] = [];
-      for (const block of resolved.blocks) {
-        const start = performance.now();
-        await measureSensitivity(block, probes, { provider, threads: 0, precision, fusedExperts: true }, quietJob());
-        seconds.push((performance.now() - start) / 1000);
+    const { hidden } = syntheticShapes[name];
+    writeSyntheticCheckpoint(folder, name, profiledLayers[name]);
+    const { blocks } = (await openModel(folder)).resolved;
+    const files = new Set(blocks.flatMap((block) => specTensors(block).map(({ file }) => file)));
+    const probes = new GaussianProbes(8, profiledTokens / 8, hidden, 0, keptDeviceProbeBytes);
+    const layerBytes = bytesOf(blocks[0]!);
+    const onDevice: RuntimeOptions = { provider, threads: 0, fusedExperts: true };
+    const lines = new PrintedLines();
+    lines.push(
+      { name: `${name}: weights of a layer`, value: layerBytes / 1e9, unit: 'GB' },
+      { name: `${name}: weights copied to the device`, value: await copySpeed(blocks[0]!, onDevice), unit: 'GB/s' },
+      { name: `${name}: weights read, in memory`, value: await readSpeed(blocks), unit: 'GB/s' },
+    );
+    const measured = new Map<ExpertPrecision, LayerSensitivity[]>();
+    for (const state of ['in memory', 'on disk'] as const) {
+      if (state === 'on disk') {
+        if (!dropFromMemory(files)) {
+          console.warn(`${name}: SKIPPED on disk: dd cannot drop files from memory here`);
+          continue;
+        }
+        lines.push({ name: `${name}: weights read, on disk`, value: await readSpeed(blocks), unit: 'GB/s' });
       }
-      // The first layer also starts the device.
-      const layer = median(seconds.slice(1));
-      lines.push(
-        { name: `${name}: profile of a layer, ${2 * tokens} tokens, ${precision}`, value: layer, unit: 's' },
-        { name: `${name}: the first layer, ${precision}`, value: seconds[0]!, unit: 's' },
-        { name: `${name}: weights, ${precision}`, value: bytes / layer / 1e9, unit: 'GB/s' },
-      );
+      for (const precision of state === 'on disk' ? (['float16'] as const) : precisions) {
+        if (state === 'on disk') {
+          dropFromMemory(files);
+        }
+        const { seconds, layers } = await profileLayers(blocks, probes, { ...onDevice, precision });
+        measured.set(precision, layers);
+        // The first layer also starts the device; the last has nothing to read ahead.
+        const layer = seconds.slice(1, -1).reduce((sum, value) => sum + value, 0) / (seconds.length - 2);
+        const title = `${name}: profile, ${profiledTokens} tokens, weights ${state}, ${precision}`;
+        lines.push(
+          { name: `${title}: layer`, value: layer, unit: 's' },
+          { name: `${title}: weights`, value: layerBytes / layer / 1e9, unit: 'GB/s' },
+          { name: `${title}: all ${blocks.length} layers`, value: seconds.reduce((a, b) => a + b, 0), unit: 's' },
+        );
+      }
     }
-    return lines;
+    const few = blocks.slice(0, comparedLayers[name]);
+    const { layers: expected } = await profileLayers(few, probes, { provider: 'cpu', threads: 0 });
+    for (const [precision, layers] of measured) {
+      lines.push(...agreement(`${name}: ${few.length} layers, ${precision}`, layers.slice(0, few.length), expected));
+    }
   } finally {
     rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Largest relative error of the damages of all layers and k, and whether they rank layers and k as the processor does. */
+function agreement(
+  title: string,
+  actual: readonly LayerSensitivity[],
+  expected: readonly LayerSensitivity[],
+): BenchmarkLine[] {
+  const numbers = (layers: readonly LayerSensitivity[]) => layers.flatMap(({ raw }) => raw.slice(0, -1));
+  const [mine, theirs] = [numbers(actual), numbers(expected)];
+  const error = Math.max(...mine.map((value, at) => Math.abs(value / theirs[at]! - 1)));
+  return [
+    { name: `${title}: largest relative error of ${mine.length} sensitivities`, value: error, unit: '' },
+    { name: `${title}: their rank correlation`, value: rankCorrelation(mine, theirs) ?? NaN, unit: '' },
+  ];
+}
+
+/** The sample checkpoint, trained: a profile in every precision against the processor. */
+async function benchmarkSample(): Promise<void> {
+  const { blocks, hiddenSize } = (await openModel(sample)).resolved;
+  const probes = new GaussianProbes(8, 2048, hiddenSize, 0);
+  const { layers: expected } = await profileLayers(blocks, probes, { provider: 'cpu', threads: 0 });
+  const lines = new PrintedLines();
+  for (const precision of precisions) {
+    const { layers } = await profileLayers(blocks, probes, { provider, threads: 0, precision, fusedExperts: true });
+    lines.push(...agreement(`sample, ${precision}`, layers, expected));
   }
 }
 
 async function benchmarkGpu(): Promise<void> {
+  const folder = process.env[runtimeVariable];
+  useRuntimeDirectory(folder === '' ? undefined : folder);
   const probe = await probeProvider(provider, 0);
   if (!probe.ok) {
     console.warn(`SKIPPED: the provider ${provider} does not work here. ${probe.reason}`);
     return;
   }
   console.log(JSON.stringify({ provider, ...probe }));
-  for (const shape of shapes) {
-    for (const run of [benchmarkLayer, benchmarkProfile]) {
-      for (const { name, value, unit } of await run(shape)) {
-        console.log(`${name}: ${value.toPrecision(4)} ${unit}`);
-      }
-    }
+  const parts: [string, () => Promise<void>][] = [
+    ['sample', benchmarkSample],
+    ...shapes.map((shape): [string, () => Promise<void>] => [`layer ${shape}`, () => benchmarkLayer(shape)]),
+    ...shapes.map((shape): [string, () => Promise<void>] => [`profile ${shape}`, () => benchmarkProfile(shape)]),
+  ];
+  for (const [title, run] of parts.filter(([part]) => wantedParts.test(part))) {
+    await run();
+    console.log(`(${title}: done after ${process.uptime().toFixed(0)} s)`);
   }
 }
 

@@ -71,9 +71,9 @@ function journal() {
 
 async function runOn(simulated: Device, batched: readonly string[] = ['x']) {
   const { told, journal: kept } = journal();
-  const runtime: RuntimeOptions = { provider: 'cuda', threads: 1, journal: kept };
   const { open, runs, providers } = device(simulated);
-  const session = await openGraph(doubling, runtime, { batched, open });
+  const runtime: RuntimeOptions = { provider: 'cuda', threads: 1, journal: kept, open };
+  const session = await openGraph(doubling, runtime, { batched });
   const results = await session.run(feeds);
   const again = await session.run(feeds);
   await session.dispose();
@@ -115,11 +115,11 @@ test.each(['CUDA failure 700: an illegal memory access was encountered', 'Device
   'after a driver error (%s) the rest of the job leaves the device',
   async (failure) => {
     const { told, journal: kept } = journal();
-    const runtime: RuntimeOptions = { provider: 'cuda', threads: 1, journal: kept };
     const { open, providers } = device({ mostRows: 0, failure });
-    const session = await openGraph(doubling, runtime, { batched: ['x'], open });
+    const runtime: RuntimeOptions = { provider: 'cuda', threads: 1, journal: kept, open };
+    const session = await openGraph(doubling, runtime, { batched: ['x'] });
     expect((await session.run(feeds))['y']!.data).toEqual(doubled);
-    const next = await openGraph(doubling, runtime, { batched: ['x'], open });
+    const next = await openGraph(doubling, runtime, { batched: ['x'] });
     expect((await next.run(feeds))['y']!.data).toEqual(doubled);
     await session.dispose();
     await next.dispose();
@@ -131,7 +131,7 @@ test.each(['CUDA failure 700: an illegal memory access was encountered', 'Device
 test('errors that are not the device’s stay errors', async () => {
   const { journal: kept } = journal();
   const { open } = device({ mostRows: 0, failure: 'Invalid argument: shape mismatch' });
-  const session = await openGraph(doubling, { provider: 'cuda', threads: 1, journal: kept }, { batched: ['x'], open });
+  const session = await openGraph(doubling, { provider: 'cuda', threads: 1, journal: kept, open }, { batched: ['x'] });
   const failure = await session.run(feeds).catch((error: unknown) => error);
   expect(TunerError.is(failure, 'runtimeFailed')).toBe(true);
   await session.dispose();
@@ -139,8 +139,6 @@ test('errors that are not the device’s stay errors', async () => {
 
 test('nothing moves to the processor unless somebody is told', async () => {
   const { open } = device({ failsToLoad: true });
-  const failure = await openGraph(doubling, { provider: 'cuda', threads: 1 }, { open }).catch(
-    (error: unknown) => error,
-  );
+  const failure = await openGraph(doubling, { provider: 'cuda', threads: 1, open }).catch((error: unknown) => error);
   expect(TunerError.is(failure, 'outOfMemory')).toBe(true);
 });

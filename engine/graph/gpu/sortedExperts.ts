@@ -34,8 +34,7 @@ export function sortedExperts(
   const slots = graph.node('Mod', [order, count]);
   const inputs = rowsOfSlots(view, x, slots, scalarK, inputGates);
   const pieces = piecesByExpert(view, inputs, rowCounts(graph, all, everyExpert), expertCount);
-  const outputs = pieces.map((piece, at) => feedForward(view, piece, block.experts[at]!, block.activation));
-  const sorted = view.node('Concat', outputs, { axis: 0 });
+  const sorted = expertsOnPieces(view, pieces, block);
   const rowOfSlot = graph.node('ScatterElements', [range, order, range], { axis: 0 });
   const chosen = graph.node('Slice', [
     rowOfSlot,
@@ -53,8 +52,14 @@ function rowCounts(graph: GraphBuilder, experts: Value, everyExpert: Value): Val
   return graph.node('Cast', [sums], { to: DataType.INT64 });
 }
 
+/** Every expert on its own rows, together again `[rows, hidden]`. */
+export function expertsOnPieces(graph: GraphBuilder, pieces: readonly Value[], block: MoeBlockSpec): Value {
+  const outputs = pieces.map((piece, at) => feedForward(graph, piece, block.experts[at]!, block.activation));
+  return graph.node('Concat', outputs, { axis: 0 });
+}
+
 /** Consecutive rows, as many for each expert as `counts` says. */
-function piecesByExpert(graph: GraphBuilder, rows: Value, counts: Value, expertCount: number): Value[] {
+export function piecesByExpert(graph: GraphBuilder, rows: Value, counts: Value, expertCount: number): Value[] {
   if (expertCount <= graph.target.splitOutputs) {
     return graph.split('Split', [rows, counts], { axis: 0 }, expertCount);
   }
