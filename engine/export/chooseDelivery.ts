@@ -58,7 +58,9 @@ export function chooseDelivery(request: DeliveryRequest): ChosenDelivery {
   const sameActive = request.activeExperts.every((k, at) => k === trained[at]);
   // A family whose number of active experts cannot be changed still loads the number that it has.
   const chosen = sameActive && isUniform(trained) ? scalarDelivery(request) : deliverActiveExperts(request);
-  const explanation = [counts, chosen.explanation, experts.note].filter((part) => part !== undefined).join(' ');
+  const explanation = [counts, chosen.explanation, experts.note?.(request.family.name)]
+    .filter((part) => part !== undefined)
+    .join(' ');
   return { ...chosen, artefact: 'checkpoint', explanation };
 }
 

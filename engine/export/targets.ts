@@ -1,5 +1,6 @@
 import { families as knownFamilies } from '../families/registry';
 import type { TargetName } from '../protocol/apply';
+import { ggufArchitectures } from './gguf/architectures';
 import { llamaCppArchitectures } from './llamaCppArchitectures';
 import { transformersRouters } from './transformersRouters';
 
@@ -30,8 +31,8 @@ export interface ExpertSupport {
   readonly families: Readonly<Record<string, ExpertCountSupport>>;
   /** Every other family. */
   readonly others: ExpertCountSupport;
-  /** What a person does with the written checkpoint, where it is not simply loaded. */
-  readonly note?: string;
+  /** What a person does with what is written, where it is not simply loaded, by family. */
+  readonly note?: (family: string) => string;
 }
 
 /** A runtime that plans can be written for, as data. */
@@ -162,7 +163,10 @@ export const exportTargets: Readonly<Record<TargetName, ExportTarget>> = {
         ...expertLimits('a GGUF file has one number of experts for all layers'),
       },
       others: { kind: 'nothing', reason: 'its converter does not know this family' },
-      note: 'Convert the written folder with convert_hf_to_gguf.py of llama.cpp.',
+      note: (family) =>
+        Object.hasOwn(ggufArchitectures, family)
+          ? 'It is written as a GGUF file.'
+          : 'GGUF files of this family are not written here: convert the written folder with convert_hf_to_gguf.py of llama.cpp.',
     },
     uniform: 'arguments',
     families: {

@@ -20,6 +20,7 @@ import {
 import { toTunerError, TunerError } from '../protocol/errors';
 import { rewriteModel, type RewrittenModel } from '../transform/rewriteModel';
 import { trainedActiveExperts } from './activeExperts';
+import { applyGguf, writesGguf } from './applyGguf';
 import { applyOnnx } from './applyOnnx';
 import { applyToOnnxModel } from './applyToOnnxModel';
 import { isOnnxModel } from '../onnxModel/openOnnxModel';
@@ -61,6 +62,9 @@ export async function apply(
   }
   if (isPackedTarget(params.target)) {
     return applyPacked(params, { ...fitting, chosen }, job, options);
+  }
+  if (writesGguf(params.target, model.resolved.recognised.record.name, weightsChange)) {
+    return applyGguf(params, { ...fitting, chosen }, job, options);
   }
   await assertAbsent(out);
   const { delivery, artefact, explanation } = chosen;

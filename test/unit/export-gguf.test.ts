@@ -1,7 +1,10 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { blockTypes, packBlocks, quantizeBlocks, type BlockType } from '../../engine/export/gguf/blockQuantization';
+import { quantizeBlocks } from '../../engine/export/gguf/blockQuantization';
+import { ggufArchitectures } from '../../engine/export/gguf/architectures';
+import { preTokenizerName } from '../../engine/export/gguf/preTokenizers';
+import { rotaryRows } from '../../engine/export/gguf/rotaryRows';
 import { stackedExpertFamilies, tensorTypesName } from '../../engine/export/gguf/tensorTypes';
 import { llamaCppArchitectures } from '../../engine/export/llamaCppArchitectures';
 import { apply } from '../../engine/jobs/apply';
@@ -10,11 +13,12 @@ import { dequantize } from '../../engine/methods/quantize/quantizedMatrix';
 import { roundToNearest } from '../../engine/methods/quantize/roundToNearest';
 import type { TargetName } from '../../engine/protocol/apply';
 import type { PlanQuantize } from '../../engine/protocol/plan';
+import { decodeGguf } from '../support/ggufReader';
 import { temporaryFolder } from '../support/temporaryFolder';
 import blocksOfGguf from '../golden/gguf/blocks.json';
 
 const golden = path.resolve(import.meta.dirname, '../golden/families');
-const types = ['q4_0', 'q8_0'] as const;
+const types = ['Q4_0', 'Q4_1', 'Q8_0'] as const;
 
 /** Little-endian float32 numbers. */
 function floats(hexadecimal: string): Float32Array {
@@ -22,31 +26,9 @@ function floats(hexadecimal: string): Float32Array {
   return Float32Array.from({ length: bytes.length / 4 }, (_, at) => bytes.readFloatLE(4 * at));
 }
 
-/** Value of float16 bits, from the definition of the format. */
-function float16(bits: number): number {
-  const exponent = (bits >> 10) & 31;
-  const fraction = bits & 1023;
-  const size =
-    exponent === 31 ? Infinity : exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * 2 ** (exponent - 25);
-  return bits & 0x8000 ? -size : size;
-}
-
-/** Reads blocks weight by weight, sharing nothing with what writes them. */
-function decode(blocks: Uint8Array, type: BlockType): Float32Array {
-  const view = new DataView(blocks.buffer, blocks.byteOffset, blocks.byteLength);
-  const size = blockTypes[type].bytes;
-  return Float32Array.from({ length: (blocks.length / size) * 32 }, (_, at) => {
-    const start = Math.floor(at / 32) * size;
-    const inBlock = at % 32;
-    const scale = float16(view.getUint16(start, true));
-    const code =
-      type === 'q8_0'
-        ? view.getInt8(start + 2 + inBlock)
-        : ((view.getUint8(start + 2 + (inBlock % 16)) >> (inBlock < 16 ? 0 : 4)) & 15) - 8;
-    // Zeros have one sign in comparisons.
-    return code * scale + 0;
-  });
-}
+/** Zeros have one sign in comparisons. */
+const decode = (bytes: Uint8Array, type: string) =>
+  Float32Array.from(decodeGguf({ type, shape: [bytes.length], data: Buffer.from(bytes) }), (value) => value + 0);
 
 /** Weights like those of experts, the same every time. */
 function weights(count: number): Float32Array {
@@ -61,28 +43,18 @@ const squaredError = (one: Float32Array, other: Float32Array) =>
 describe('blocks of GGUF files', () => {
   test.each(types)('%s has the bytes of the Python package of llama.cpp', (type) => {
     for (const [at, block] of blocksOfGguf.blocks.entries()) {
+      const name = type.toLowerCase() as Lowercase<typeof type>;
       const bytes = quantizeBlocks(floats(block.values), type);
-      expect(Buffer.from(bytes).toString('hex'), `block ${at}`).toBe(block[type]);
-      const values = floats(block[`${type}Values`]);
+      expect(Buffer.from(bytes).toString('hex'), `block ${at}`).toBe(block[name]);
+      const values = floats(block[`${name}Values`]);
       expect(decode(bytes, type), `block ${at}`).toEqual(values.map((value) => value + 0));
     }
-  });
-
-  test.each([4, 8] as const)('codes of %i bits in groups of 32 become blocks without another rounding', (bits) => {
-    const type = bits === 4 ? 'q4_0' : 'q8_0';
-    const matrix = roundToNearest(
-      { values: weights(8 * 96), rows: 8, columns: 96 },
-      { bits, group: 32, symmetric: true },
-    );
-    const packed = packBlocks(matrix);
-    expect(packed.length).toBe(8 * 3 * blockTypes[type].bytes);
-    expect(decode(packed, type)).toEqual(dequantize(matrix).map((value) => value + 0));
   });
 
   test('rounding twice costs at 4 bits and hardly at 8', () => {
     const values = weights(64 * 128);
     const cost = (bits: 4 | 8) => {
-      const type = bits === 4 ? 'q4_0' : 'q8_0';
+      const type = bits === 4 ? 'Q4_0' : 'Q8_0';
       const once = decode(quantizeBlocks(values, type), type);
       const rounded = dequantize(
         roundToNearest({ values, rows: 64, columns: 128 }, { bits, group: 32, symmetric: true }),
@@ -94,17 +66,43 @@ describe('blocks of GGUF files', () => {
     expect(cost(8)).toBeLessThan(1.05);
   });
 
-  test('other formats are refused', () => {
-    const matrix = { values: weights(64), rows: 1, columns: 64 };
-    for (const format of [
-      { bits: 4, group: 16, symmetric: true },
-      { bits: 4, group: 32, symmetric: false },
-      { bits: 3, group: 32, symmetric: true },
-    ] as const) {
-      expect(() => packBlocks(roundToNearest(matrix, format))).toThrow(/no blocks of a GGUF file/);
-    }
-    expect(() => quantizeBlocks(weights(40), 'q8_0')).toThrow(/no whole blocks/);
+  test('rows of other lengths are refused', () => {
+    expect(() => quantizeBlocks(weights(40), 'Q8_0')).toThrow(/no whole blocks/);
   });
+});
+
+test('rotary rows move between the pairings and back', () => {
+  const facts = { heads: 2, headSize: 10, first: 2, dimensions: 6 };
+  const there = rotaryRows({ ...facts, from: 'half', to: 'interleaved' })!;
+  // Values 0, 1, 2 of the turned part are paired with 3, 4, 5.
+  expect([...there.subarray(0, 10)]).toEqual([0, 1, 2, 5, 3, 6, 4, 7, 8, 9]);
+  expect([...there.subarray(10)]).toEqual([...there.subarray(0, 10)].map((row) => row + 10));
+  const back = rotaryRows({ ...facts, from: 'interleaved', to: 'half' })!;
+  expect([...back].map((row) => there[row])).toEqual(Array.from({ length: 20 }, (_, at) => at));
+  expect(rotaryRows({ ...facts, from: 'half', to: 'half' })).toBeUndefined();
+});
+
+test('pre-tokenizers are known by their patterns alone', () => {
+  const byteLevel = { type: 'ByteLevel', add_prefix_space: false, use_regex: true };
+  const split = (pattern: string) => ({
+    type: 'Split',
+    pattern: { Regex: pattern },
+    behavior: 'Isolated',
+    invert: false,
+  });
+  const sequence = (...pretokenizers: object[]) => ({ type: 'Sequence', pretokenizers });
+  const last = { ...byteLevel, use_regex: false };
+  const contractions = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
+  const llama = String.raw`${contractions}|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`;
+  const nameOf = (step: object, model = {}) => preTokenizerName({ pre_tokenizer: step, model });
+  expect(nameOf(byteLevel)).toBe('gpt-2');
+  expect(nameOf(sequence({ type: 'Digits', individual_digits: true }, byteLevel))).toBe('starcoder');
+  expect(nameOf(sequence(split(llama.replace('{1,3}', '')), last))).toBe('qwen2');
+  expect(nameOf(sequence(split(llama), last), { ignore_merges: true })).toBe('llama-bpe');
+  expect(nameOf(sequence(split(llama), last))).toBe('dbrx');
+  expect(nameOf(sequence(split(`${llama}|x`), last))).toBeUndefined();
+  expect(nameOf({ ...byteLevel, add_prefix_space: true })).toBeUndefined();
+  expect(nameOf({ type: 'Whitespace' })).toBeUndefined();
 });
 
 /** Reads a list as llama-quantize does: words at white space, names in lower case, the first expression that is found. */
@@ -151,22 +149,22 @@ describe('the list of tensor types for llama.cpp', () => {
       expect(typeOf(list, name), name).toBe(plain);
     }
     expect(['f32', 'bf16']).toContain(plain);
-    expect(notes).toMatch(new RegExp(`--outtype ${plain}.*--tensor-type-file tensor-types.txt IN.gguf OUT.gguf Q8_0`));
-    expect(notes).toMatch(/most of them/);
-    expect(notes).toMatch(/rounded twice/);
+    expect(notes).toMatch(/--allow-requantize --tensor-type-file tensor-types.txt model.gguf OUT.gguf Q8_0/);
   });
 
   test('takes blocks that divide the rows, and other types for codes with zero points', async () => {
     const few = await applied('olmoe', { layers: [3, 2, 4, 8], symmetric: false });
     expect(few.list).toMatch(/^blk\\\.0\\\.ffn_gate_exps=q4_0$/m);
     expect(few.list).toMatch(/^blk\\\.2\\\.ffn_down_exps=q4_1$/m);
-    expect(few.notes).toMatch(/do not divide the rows/);
   });
 
   test('is not written for other targets, nor for families whose names are not certain', async () => {
     expect((await applied('olmoe', { layers: [8, 8, 8, 8] }, 'huggingface')).list).toBe('');
     for (const family of stackedExpertFamilies) {
       expect(Object.keys(llamaCppArchitectures)).toContain(family);
+    }
+    for (const [family, { name }] of Object.entries(ggufArchitectures)) {
+      expect(llamaCppArchitectures[family], family).toBe(name);
     }
     const unnamed = await applied('llama4_text', { layers: [8, 8, 8, 8] });
     expect(unnamed.list).toBe('');

@@ -119,8 +119,9 @@ describe('changed experts', () => {
     expect(() => changed('huggingface', family, after, [1, 1], [1, 1])).toThrow(reason);
   });
 
-  it('llama.cpp takes families that its converter knows, and says what to do with the folder', () => {
-    expect(changed('llama.cpp', 'olmoe', [6, 6]).explanation).toMatch(/convert_hf_to_gguf\.py/);
+  it('llama.cpp takes families that its converter knows, as a GGUF file or a folder to convert', () => {
+    expect(changed('llama.cpp', 'olmoe', [6, 6]).explanation).toMatch(/written as a GGUF file/);
+    expect(changed('llama.cpp', 'llama4_text', [6, 6]).explanation).toMatch(/not written here.*convert_hf_to_gguf\.py/);
     expect(() => changed('llama.cpp', 'cohere2_moe', [6, 6])).toThrow(/converter does not know/);
   });
 

@@ -1,108 +1,105 @@
-import type { QuantizedMatrix } from '../../methods/quantize/quantizedMatrix';
 import { toFloat16Bits } from '../../numeric/halfPrecision';
 import { TunerError } from '../../protocol/errors';
+import { ggmlTypes } from './ggmlTypes';
 
-/** Weights of a block of the GGUF types Q4_0 and Q8_0, which share one float16 scale. */
+/** Weights of a block of the types Q4_0, Q4_1 and Q8_0, which share a float16 scale, in Q4_1 an offset as well. */
 export const blockWeights = 32;
 
-/** Block types that are written here: bytes of a block are two of the scale and the codes. */
-export const blockTypes = {
-  q4_0: { bits: 4, bytes: 18 },
-  q8_0: { bits: 8, bytes: 34 },
-} as const;
-
-export type BlockType = keyof typeof blockTypes;
+/** Block types that weights are rounded to here. */
+export type BlockType = 'Q4_0' | 'Q4_1' | 'Q8_0';
 
 /**
- * Rounds rows of weights to blocks as ggml's reference does (`quantize_row_q4_0_ref`, `quantize_row_q8_0_ref` in ggml-quants.c), in
- * float32 at every step. Q4_0 scales by the weight of largest size with its sign, so that it becomes -8; Q8_0 by its size over
- * 127, halves away from zero.
+ * Rounds rows of weights to blocks as ggml's reference does (`quantize_row_q4_0_ref`, `quantize_row_q4_1_ref`,
+ * `quantize_row_q8_0_ref` in ggml-quants.c), in float32 at every step. Q4_0 scales by the weight of largest size with its sign, so
+ * that it becomes -8; Q4_1 spans the smallest to the largest; Q8_0 scales by the largest size over 127, halves away from zero.
  * @param values row-major, rows a multiple of 32 long
  * @returns blocks in order
  */
 export function quantizeBlocks(values: Float32Array, type: BlockType): Uint8Array {
-  assertWholeBlocks(values.length);
-  const { bytes } = blockTypes[type];
+  if (values.length % blockWeights !== 0) {
+    throw new TunerError('internal', `${values.length} weights are no whole blocks of ${blockWeights}.`);
+  }
+  const { bytes } = ggmlTypes[type];
   const blocks = new Uint8Array((values.length / blockWeights) * bytes);
-  const codes = new Uint8Array(blockWeights);
+  const encode = encoders[type];
   for (let start = 0, at = 0; start < values.length; start += blockWeights, at += bytes) {
-    const block = values.subarray(start, start + blockWeights);
-    const scale = type === 'q4_0' ? encodeFourBits(block, codes) : encodeEightBits(block, codes);
-    writeBlock(blocks, at, scale, codes, type);
+    encode(values, start, blocks, at);
   }
   return blocks;
 }
 
-/**
- * The same codes and scales in the form of blocks: nothing is rounded again.
- * @param matrix centred codes of 4 or 8 bits in groups of 32, with scales that are float16 numbers
- * @throws TunerError `internal` for other formats
- */
-export function packBlocks(matrix: QuantizedMatrix): Uint8Array {
-  const { bits, group, symmetric, columns, codes, scales } = matrix;
-  if (group !== blockWeights || !symmetric || (bits !== 4 && bits !== 8)) {
-    throw new TunerError('internal', `Codes of ${bits} bits in groups of ${group} are no blocks of a GGUF file.`);
-  }
-  assertWholeBlocks(columns);
-  const type = bits === 4 ? 'q4_0' : 'q8_0';
-  const { bytes } = blockTypes[type];
-  const blocks = new Uint8Array(scales.length * bytes);
-  const block = new Uint8Array(blockWeights);
-  for (const [inGroup, scale] of scales.entries()) {
-    const start = inGroup * blockWeights;
-    for (let at = 0; at < blockWeights; at += 1) {
-      // Bytes of Q8_0 are signed; both kinds of codes wrap around alike.
-      block[at] = bits === 4 ? codes[start + at]! : codes[start + at]! - 128;
+type BlockEncoder = (values: Float32Array, start: number, blocks: Uint8Array, at: number) => void;
+
+const encoders: Readonly<Record<BlockType, BlockEncoder>> = {
+  Q4_0(values, start, blocks, at) {
+    let extreme = 0;
+    for (let position = start; position < start + blockWeights; position += 1) {
+      const value = values[position]!;
+      extreme = Math.abs(value) > Math.abs(extreme) ? value : extreme;
     }
-    writeBlock(blocks, inGroup * bytes, scale, block, type);
+    const scale = Math.fround(extreme / -8);
+    writeHalf(blocks, at, scale);
+    writeNibbles(values, start, blocks, at + 2, inverseOf(scale), 0, 8.5);
+  },
+  Q4_1(values, start, blocks, at) {
+    let least = Infinity;
+    let most = -Infinity;
+    for (let position = start; position < start + blockWeights; position += 1) {
+      const value = values[position]!;
+      least = value < least ? value : least;
+      most = value > most ? value : most;
+    }
+    const scale = Math.fround(Math.fround(most - least) / 15);
+    writeHalf(blocks, at, scale);
+    writeHalf(blocks, at + 2, least);
+    writeNibbles(values, start, blocks, at + 4, inverseOf(scale), least, 0.5);
+  },
+  Q8_0(values, start, blocks, at) {
+    let largest = 0;
+    for (let position = start; position < start + blockWeights; position += 1) {
+      const size = Math.abs(values[position]!);
+      largest = size > largest ? size : largest;
+    }
+    const scale = Math.fround(largest / 127);
+    const inverse = inverseOf(scale);
+    writeHalf(blocks, at, scale);
+    for (let inBlock = 0; inBlock < blockWeights; inBlock += 1) {
+      const scaled = Math.fround(values[start + inBlock]! * inverse);
+      blocks[at + 2 + inBlock] = scaled < 0 ? -Math.floor(0.5 - scaled) : Math.floor(scaled + 0.5);
+    }
+  },
+};
+
+/** Codes of 4 bits: those of the first half of the block in the low bits of its bytes. */
+function writeNibbles(
+  values: Float32Array,
+  start: number,
+  blocks: Uint8Array,
+  at: number,
+  inverse: number,
+  offset: number,
+  shift: number,
+): void {
+  const half = blockWeights / 2;
+  for (let inBlock = 0; inBlock < half; inBlock += 1) {
+    const low = nibble(values[start + inBlock]!, inverse, offset, shift);
+    const high = nibble(values[start + inBlock + half]!, inverse, offset, shift);
+    blocks[at + inBlock] = low | (high << 4);
   }
-  return blocks;
 }
 
-function assertWholeBlocks(weights: number): void {
-  if (weights % blockWeights !== 0) {
-    throw new TunerError('internal', `${weights} weights are no whole blocks of ${blockWeights}.`);
-  }
+function nibble(value: number, inverse: number, offset: number, shift: number): number {
+  const scaled = Math.fround(Math.fround(value - offset) * inverse);
+  return Math.min(15, Math.trunc(Math.fround(scaled + shift)));
 }
 
-/** Scale, low byte first, then codes; of Q4_0 the first half of the block is in the low four bits. */
-function writeBlock(blocks: Uint8Array, at: number, scale: number, codes: Uint8Array, type: BlockType): void {
-  const pattern = toFloat16Bits(scale);
+function inverseOf(scale: number): number {
+  return scale === 0 ? 0 : Math.fround(1 / scale);
+}
+
+/** A float16, low byte first. */
+function writeHalf(blocks: Uint8Array, at: number, value: number): void {
+  const pattern = toFloat16Bits(value);
   blocks[at] = pattern & 0xff;
   blocks[at + 1] = pattern >>> 8;
-  if (type === 'q8_0') {
-    blocks.set(codes, at + 2);
-    return;
-  }
-  const half = blockWeights / 2;
-  for (let low = 0; low < half; low += 1) {
-    blocks[at + 2 + low] = codes[low]! | (codes[low + half]! << 4);
-  }
-}
-
-function encodeFourBits(values: Float32Array, codes: Uint8Array): number {
-  let extreme = 0;
-  for (const value of values) {
-    extreme = Math.abs(value) > Math.abs(extreme) ? value : extreme;
-  }
-  const scale = Math.fround(extreme / -8);
-  const inverse = scale === 0 ? 0 : Math.fround(1 / scale);
-  for (const [at, value] of values.entries()) {
-    codes[at] = Math.min(15, Math.trunc(Math.fround(Math.fround(value * inverse) + 8.5)));
-  }
-  return scale;
-}
-
-function encodeEightBits(values: Float32Array, codes: Uint8Array): number {
-  let largest = 0;
-  for (const value of values) {
-    largest = Math.max(largest, Math.abs(value));
-  }
-  const scale = Math.fround(largest / 127);
-  const inverse = scale === 0 ? 0 : Math.fround(1 / scale);
-  for (const [at, value] of values.entries()) {
-    const scaled = Math.fround(value * inverse);
-    codes[at] = Math.sign(scaled) * Math.floor(Math.abs(scaled) + 0.5);
-  }
-  return scale;
 }

@@ -56,8 +56,14 @@ export interface TensorTypes {
  * of a layer, so experts with different bits take the most of them. llama-quantize takes the first line whose regular
  * expression is found in the name, and reads no comments.
  * @param blocks of the checkpoint, in the order of the section's layers
+ * @param written name of the GGUF file beside the list; absent beside a checkpoint folder
  */
-export function tensorTypes(family: string, blocks: readonly MoeBlockSpec[], quantize: PlanQuantize): TensorTypes {
+export function tensorTypes(
+  family: string,
+  blocks: readonly MoeBlockSpec[],
+  quantize: PlanQuantize,
+  written?: string,
+): TensorTypes {
   if (!stackedExpertFamilies.has(family)) {
     return {
       files: [],
@@ -87,7 +93,10 @@ export function tensorTypes(family: string, blocks: readonly MoeBlockSpec[], qua
   if (quantize.scope === 'experts') {
     lines.push(`.*=${plain}`);
   }
-  return { files: [{ name: tensorTypesName, text: `${lines.join('\n')}\n` }], notes: notes(quantize, plain, seen) };
+  return {
+    files: [{ name: tensorTypesName, text: `${lines.join('\n')}\n` }],
+    notes: written === undefined ? notes(quantize, plain, seen) : besideFile(written),
+  };
 }
 
 function bitsOf(layer: PlanQuantize['layers'][number], projection: Projection): readonly number[] {
@@ -113,6 +122,13 @@ function plainType({ experts }: MoeBlockSpec): PlainType {
   const dtype = weight.storage === 'plain' ? weight.entry.dtype : 'BF16';
   // The converter writes 8-bit floats as bfloat16.
   return dtype === 'F32' ? 'f32' : dtype === 'F16' ? 'f16' : 'bf16';
+}
+
+/** The file holds the plan's weights already; the list serves other types. */
+function besideFile(written: string): string[] {
+  return [
+    `${tensorTypesName} has a type of llama.cpp for every expert tensor by its bits, with types of 2 and 3 bits that are not written here: llama-quantize --allow-requantize --tensor-type-file ${tensorTypesName} ${written} OUT.gguf Q8_0 rounds once more with formulas of its own.`,
+  ];
 }
 
 function notes(quantize: PlanQuantize, plain: PlainType, seen: { mixed: boolean; longer: boolean }): string[] {

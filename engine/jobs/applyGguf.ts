@@ -1,0 +1,114 @@
+import path from 'node:path';
+import { predictedBytes, type ArtefactFile } from '../export/artefactFiles';
+import { checkpointFiles } from '../export/checkpointFiles';
+import type { ChosenDelivery } from '../export/chooseDelivery';
+import { ggufCard } from '../export/gguf/ggufCard';
+import { ggufArchitecture, planGguf } from '../export/gguf/planGguf';
+import { tensorTypes } from '../export/gguf/tensorTypes';
+import { tuneFileName, tuneFileText } from '../export/provenance';
+import { assertAbsent, writeArtefact, type WriteOptions } from '../export/writeArtefact';
+import type { ModelSpec } from '../families/specification';
+import type { JobContext } from '../measure/jobContext';
+import type { ApplyParams, ApplyResult, TargetName } from '../protocol/apply';
+import type { Plan } from '../protocol/plan';
+import { plannedBits } from '../transform/quantizeBits';
+import type { OpenModel } from './openModel';
+import type { PlannedExperts } from './plannedExperts';
+import { openPlannedModel, type PlannedModel } from './plannedModel';
+import { verifyGguf } from './verifyGguf';
+
+/** Whether a plan reaches the target as a GGUF file: its weights change, and the family's names in such files are known. */
+export function writesGguf(target: TargetName, family: string, weightsChange: boolean): boolean {
+  return target === 'llama.cpp' && weightsChange && ggufArchitecture(family) !== undefined;
+}
+
+/** A plan, the model it fits, and how it reaches the target. */
+export interface GgufRequest extends PlannedExperts {
+  readonly model: OpenModel;
+  readonly chosen: ChosenDelivery;
+}
+
+/** Files beside the weights that licences ask for. */
+const licences = /^(LICEN[CS]E|NOTICE|USE_POLICY|COPYRIGHT)/i;
+
+/**
+ * Writes the model as a plan leaves it as one GGUF file. What was written is read back before the folder gets its name.
+ * @throws TunerError `unsupportedFeature`, `outputExists`, `malformedPlan`, `writeFailed`, `cancelled`
+ */
+export async function applyGguf(
+  params: ApplyParams,
+  { model, plan, experts, activeExperts, chosen }: GgufRequest,
+  job: JobContext,
+  options: Pick<WriteOptions, 'output'> = {},
+): Promise<ApplyResult> {
+  const start = performance.now();
+  const out = path.resolve(params.out);
+  await assertAbsent(out);
+  const { resolved, fingerprint } = model;
+  // Refusals that need no weights come before any weight is computed.
+  await planGguf(withActiveExperts(resolved.decoder(), activeExperts), resolved, () => undefined);
+  job.log('info', chosen.explanation);
+  const planned = await openPlannedModel(model, { plan: params.plan }, job);
+  try {
+    const decoder = withActiveExperts(planned.decoder(resolved.decoder()), activeExperts);
+    const gguf = await planGguf(decoder, resolved, bitsOf(plan, planned, params.plan));
+    const provenance = { resolved, fingerprint, plan, target: params.target, delivery: chosen.delivery, activeExperts };
+    const family = resolved.recognised.record.name;
+    const types =
+      plan.quantize === undefined ? undefined : tensorTypes(family, resolved.blocks, plan.quantize, gguf.file.name);
+    const files: ArtefactFile[] = [
+      { name: tuneFileName, text: tuneFileText(provenance) },
+      { name: 'README.md', text: ggufCard(provenance, experts, gguf) },
+      ...(types?.files ?? []),
+      ...(await checkpointFiles(resolved.recognised.checkpoint)).filter(({ name }) => licences.test(name)),
+      gguf.file,
+    ];
+    const predicted = files.reduce((sum, file) => sum + predictedBytes(file), 0);
+    const verify = (folder: string) => verifyGguf(folder, gguf, job);
+    const written = await writeArtefact(out, files, { job, verify, ...options });
+    job.progress(1, 'Done');
+    return {
+      checkpoint: model.checkpoint.folder,
+      fingerprint,
+      plan: path.resolve(params.plan),
+      target: params.target,
+      out,
+      delivery: chosen.delivery,
+      activeExperts: [...activeExperts],
+      experts: experts.map(({ length }) => length),
+      files: [...written.files],
+      bytes: written.bytes,
+      predictedBytes: predicted,
+      notes: [chosen.explanation, ...gguf.notes, ...(types?.notes ?? [])],
+      seconds: (performance.now() - start) / 1000,
+    };
+  } finally {
+    await planned.dispose();
+  }
+}
+
+/** The decoder with the plan's numbers of active experts in its blocks. */
+function withActiveExperts(model: ModelSpec, activeExperts: readonly number[]): ModelSpec {
+  let position = 0;
+  return {
+    ...model,
+    layers: model.layers.map((layer) => {
+      if (layer.feedForward.kind !== 'moe') {
+        return layer;
+      }
+      const block = { ...layer.feedForward.block, activeExperts: activeExperts[position]! };
+      position += 1;
+      return { ...layer, feedForward: { kind: 'moe', block } };
+    }),
+  };
+}
+
+/** Bits of the plan by decoder layer. */
+function bitsOf(plan: Plan, { blocks }: PlannedModel, planFile: string) {
+  if (plan.quantize === undefined) {
+    return () => undefined;
+  }
+  const bits = plannedBits(plan.quantize.layers, blocks, planFile);
+  const byLayer = new Map(blocks.map(({ layer }, position) => [layer, bits[position]!]));
+  return (layer: number) => byLayer.get(layer);
+}
