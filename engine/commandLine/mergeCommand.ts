@@ -16,7 +16,10 @@ import { bytes, textTable } from './table';
 
 /** Adds `merge`: which experts become one. */
 export const mergeCommand: CommandModule = (command, programDirectory) => {
-  command('merge <checkpoint>', 'choose experts that become one and write a plan')
+  command(
+    'merge <checkpoint>',
+    'choose experts that become one, measured against pruning to the same size, and write a plan',
+  )
     .addOption(
       new Option('--method <name>', 'how groups are chosen').choices([...mergeMethodNames]).default('mergemoe'),
     )
@@ -42,6 +45,7 @@ export const mergeCommand: CommandModule = (command, programDirectory) => {
     .option('--rank <share>', 'low-rank matrices with this share of the parameters (MC-SMoE)', positiveNumber)
     .option('--sparse <share>', 'share of the rows that low rank leaves as they are', nonNegativeNumber)
     .option('--ragged', 'different numbers per layer, by how evenly experts are used')
+    .option('--no-compare', 'do not measure the plan against pruning and other refits')
     .option('--merge-super-experts', 'merge experts with extreme activations too')
     .option('--length <n>', 'tokens of a calibration window', positiveInteger)
     .option('--windows <n>', 'calibration windows of each dataset', positiveInteger)
@@ -77,8 +81,23 @@ function renderMerge(result: MergeResult): string {
   return [
     textTable(['layer', 'experts', 'left', 'merged'], rows),
     '',
+    ...comparisonTable(result),
     `${result.method}: ${result.experts} → ${result.kept} experts, ${bytes(result.expertBytes)} → ${bytes(result.keptExpertBytes)}`,
     ...result.notes.map((note) => `note: ${note}`),
     ...(result.plan === undefined ? [] : [`Plan: ${result.plan}`]),
   ].join('\n');
+}
+
+/** Models of the same size, nearest to the model as trained first. */
+function comparisonTable({ comparison }: MergeResult): string[] {
+  if (comparison === undefined) {
+    return [];
+  }
+  const rows = comparison.map(({ name, measured: { kl, logPerplexity, accuracy } }) => [
+    name,
+    kl.toPrecision(4),
+    Math.exp(logPerplexity).toPrecision(4),
+    `${(100 * accuracy).toFixed(1)} %`,
+  ]);
+  return [textTable(['of the same size', 'KL', 'perplexity', 'accuracy'], rows), ''];
 }

@@ -19,15 +19,21 @@ import {
   type MergeResult,
   type ResolvedMergeOptions,
 } from '../protocol/merging';
-import type { Plan, PlanMerge } from '../protocol/plan';
-import { needsSamples } from '../transform/mergeStage';
+import type { Plan } from '../protocol/plan';
 import { keptExperts } from '../transform/pruneStage';
+import { partOfJob } from './budgetTables';
+import { compareMerge } from './mergeCandidates';
+import { prunedAlike } from './mergeComparison';
 import { mergeInputs, type MergeInputs } from './mergeInputs';
-import { mergeNotes } from './mergeNotes';
+import { comparisonNote, mergeNotes } from './mergeNotes';
+import { mergeSection } from './mergeSection';
 import { openModel, planTarget, type OpenModel } from './openModel';
 import { assertPlanAccepts, planInFile, updatePlan } from './planFile';
 import { assertPrunable, prunableLayers } from './prunableLayers';
 import type { EngineServices } from './services';
+
+/** Share of the progress that calibration takes. */
+const calibrationShare = 0.5;
 
 /** Significant digits of the shares in a plan: more than any statistic has, and short enough to read. */
 const shareDigits = 6;
@@ -54,7 +60,7 @@ export async function merge(params: MergeParams, services: EngineServices, job: 
   const { blocks } = model.resolved;
   const kept = keptExperts(present ?? ({} as Plan), blocks);
   groupCounts(mergeableLayers(blocks, kept, undefined), params.ratio);
-  const known = await mergeInputs(params, method, options, model, services, job);
+  const known = await mergeInputs(params, method, options, model, services, partOfJob(job, 0, calibrationShare));
   const pinned = params.mergeSuperExperts ? undefined : superExperts(known.statistics);
   const layers = mergeableLayers(blocks, kept, pinned);
   const counts = countsOf(params, layers, kept, known);
@@ -68,6 +74,21 @@ export async function merge(params: MergeParams, services: EngineServices, job: 
     });
     return { index: layer.index, groups, weights: sharesOf(groups, method, statistics) };
   });
+  const compared = await compareMerge(
+    {
+      params,
+      method,
+      options,
+      merged,
+      known,
+      base: present?.prune === undefined ? {} : { prune: present.prune },
+      others: () => prunedAlike(layers, kept, counts, known.statistics),
+    },
+    model,
+    services,
+    partOfJob(job, calibrationShare, 1),
+  );
+  const chosen = compared?.options ?? options;
   const bytes = (experts: readonly unknown[]) =>
     specTensors(experts).reduce((sum, { byteLength }) => sum + byteLength, 0);
   const result: MergeResult = {
@@ -76,7 +97,7 @@ export async function merge(params: MergeParams, services: EngineServices, job: 
     method: params.method,
     ratio: params.ratio,
     layers: merged,
-    options,
+    options: chosen,
     experts: kept.reduce((sum, { length }) => sum + length, 0),
     kept: merged.reduce((sum, { groups }) => sum + groups.length, 0),
     expertBytes: blocks.reduce((sum, { experts }, at) => sum + bytes(kept[at]!.map((id) => experts[id]!)), 0),
@@ -85,7 +106,11 @@ export async function merge(params: MergeParams, services: EngineServices, job: 
       0,
     ),
     calibrationTokens: known.statistics.tokens,
-    notes: mergeNotes(params, options, layers, counts, blocks, known.statistics),
+    ...(compared === undefined ? {} : { comparison: [...compared.comparison], comparisonTokens: compared.text.tokens }),
+    notes: [
+      comparisonNote(params, chosen, compared),
+      ...mergeNotes(params, chosen, layers, counts, blocks, known.statistics),
+    ].filter((note) => note !== undefined),
     seed: params.seed,
     seconds: (performance.now() - start) / 1000,
     ...(params.out === undefined ? {} : { plan: path.resolve(params.out) }),
@@ -175,22 +200,10 @@ function sharesOf(groups: readonly number[][], method: MergeMethod, layer: Layer
 async function writePlan(
   file: string,
   { resolved, checkpoint, fingerprint }: OpenModel,
-  result: MergeResult,
+  { method, ratio, layers, options, calibrationTokens, seed }: MergeResult,
   known: MergeInputs,
 ): Promise<void> {
-  const section: PlanMerge = {
-    method: result.method,
-    ratio: result.ratio,
-    groups: result.layers.map(({ groups }) => groups),
-    weights: result.layers.map(({ weights }) => weights),
-    options: JSON.parse(JSON.stringify(result.options)) as NonNullable<PlanMerge['options']>,
-    calibrationTokens: result.calibrationTokens,
-    ...(known.hash === undefined ? {} : { statistics: known.hash }),
-    ...(known.file === undefined || !needsSamples(result.options)
-      ? {}
-      : { statisticsFile: path.relative(path.dirname(file), known.file) }),
-    seed: result.seed,
-  };
+  const section = mergeSection({ method, ratio, layers, options, calibrationTokens, seed }, known, file);
   await updatePlan(file, {
     source: {
       checkpoint: path.basename(checkpoint.folder),

@@ -2,6 +2,7 @@ import type { MoeBlockSpec } from '../families/specification';
 import type { PrunableLayer } from '../methods/prune/keptCounts';
 import type { CalibrationStatistics } from '../methods/statistics';
 import type { MergeParams, ResolvedMergeOptions } from '../protocol/merging';
+import type { MeasuredMerge } from './mergeCandidates';
 
 /** What a person should know about a choice of groups, one sentence each. */
 export function mergeNotes(
@@ -45,4 +46,28 @@ export function mergeNotes(
     notes.push('Merged experts are computed in bfloat16; the others keep their 4-bit codes.');
   }
   return notes;
+}
+
+/** How the merge compares with pruning to the same size, which is the simpler thing to do. */
+export function comparisonNote(
+  { ratio, compare }: MergeParams,
+  { router }: ResolvedMergeOptions,
+  compared: MeasuredMerge | undefined,
+): string | undefined {
+  if (ratio === 0 || !compare) {
+    return undefined;
+  }
+  if (compared === undefined) {
+    return 'Not compared with pruning to the same size, which is often nearer to the model: give text and a plan to write, and it is measured.';
+  }
+  const { comparison, text } = compared;
+  const [merged, pruned] = (['merge', 'prune'] as const).map((kind) =>
+    comparison.find((model) => model.kind === kind)!,
+  );
+  const kl = (model: typeof merged) => model!.measured.kl.toPrecision(3);
+  const tokens = `${text.tokens} tokens that the calibration ${text.heldOut ? 'did not see' : 'saw too'}`;
+  const size = router === 'all' ? ', though it keeps all router rows and saves nothing in most runtimes' : '';
+  return merged!.measured.kl < pruned!.measured.kl
+    ? `Nearer to the model than ${pruned!.name} to the same size: KL divergence ${kl(merged)} against ${kl(pruned)} nats, on ${tokens}${size}.`
+    : `Prune instead: ${pruned!.name} to the same size stays nearer to the model than ${merged!.name}, KL divergence ${kl(pruned)} against ${kl(merged)} nats, on ${tokens}.`;
 }

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { pruneQualitySchema } from './pruning';
 
 /** Every method by which experts can be merged. */
 export const mergeMethodNames = ['m-smoe', 'hc-smoe', 'ream', 'mergemoe'] as const;
@@ -54,6 +55,11 @@ export const mergeParamsSchema = z.object({
   sparse: z.number().min(0).max(1).optional(),
   /** Let layers keep different numbers of experts by how evenly they are used, with the same total (M-SMoE). */
   ragged: z.boolean().default(false),
+  /**
+   * Whether the plan is measured against pruning to the same size, and refits against each other where none was named. Needs text and a
+   * plan to write; the model runs a few times.
+   */
+  compare: z.boolean().default(true),
   /** Whether experts with extreme activations may be merged too. */
   mergeSuperExperts: z.boolean().default(false),
   length: z.number().int().min(2).optional(),
@@ -74,6 +80,14 @@ export const mergedLayerSchema = z.object({
   weights: z.array(z.array(z.number())).describe('Share of every member in its group.'),
 });
 
+/** A model of the same size that was measured beside the merged one. */
+export const comparedModelSchema = z.object({
+  name: z.string().describe('For people: the merge with its refit, or what pruning goes by.'),
+  kind: z.enum(['merge', 'prune']),
+  refit: z.enum(mergeRefitNames).optional().describe('Refit of a merge.'),
+  measured: pruneQualitySchema,
+});
+
 export const mergeResultSchema = z.object({
   checkpoint: z.string(),
   fingerprint: z.string(),
@@ -88,6 +102,9 @@ export const mergeResultSchema = z.object({
   expertBytes: z.number(),
   keptExpertBytes: z.number(),
   calibrationTokens: z.number().int(),
+  /** This merge, other refits of it and pruning to the same size, nearest to the model first; measured on the same tokens. */
+  comparison: z.array(comparedModelSchema).optional(),
+  comparisonTokens: z.number().int().optional(),
   notes: z.array(z.string()),
   seed: z.number().int(),
   seconds: z.number(),
@@ -99,4 +116,5 @@ export type MergeOptions = z.input<typeof mergeOptionsSchema>;
 export type ResolvedMergeOptions = z.output<typeof mergeOptionsSchema>;
 export type MergeParams = z.infer<typeof mergeParamsSchema>;
 export type MergedLayer = z.infer<typeof mergedLayerSchema>;
+export type ComparedModel = z.infer<typeof comparedModelSchema>;
 export type MergeResult = z.infer<typeof mergeResultSchema>;

@@ -10,6 +10,7 @@ import { merge } from '../../engine/jobs/merge';
 import { openModel } from '../../engine/jobs/openModel';
 import { readPlan, updatePlan } from '../../engine/jobs/planFile';
 import { openPlannedModel, type PlannedModel } from '../../engine/jobs/plannedModel';
+import { prune } from '../../engine/jobs/prune';
 import type { EngineServices } from '../../engine/jobs/services';
 import { quietJob } from '../../engine/measure/jobContext';
 import { calibrateParamsSchema } from '../../engine/protocol/calibration';
@@ -20,6 +21,7 @@ import {
   type MergeMethodName,
   type MergeResult,
 } from '../../engine/protocol/merging';
+import { pruneParamsSchema } from '../../engine/protocol/pruning';
 import { samplePath } from '../support/brokenSamples';
 import { testServices } from '../support/engineServices';
 import { failureOf } from '../support/failureOf';
@@ -134,6 +136,49 @@ test('experts that a plan has pruned are in no group', async () => {
   });
 });
 
+test('is measured beside other refits and pruning to the same size, as evaluate measures them', async () => {
+  // Few texts without tags: the comparison takes all of their tokens, as evaluate does.
+  const few = path.join(scratch, 'few.jsonl');
+  const texts = (await readFile(text, 'utf8')).split('\n').filter((_, at) => at % 4 === 0);
+  const untagged = texts.map((line) => JSON.stringify({ text: (JSON.parse(line) as { text: string }).text }));
+  await writeFile(few, untagged.join('\n'));
+  const own = { stats: undefined, text: [few], length: 48, perDocument: true, sample: 128, method: 'mergemoe' };
+  const { comparison, options, notes, plan } = await mergeSample('compared', own);
+  expect(comparison!.map(({ name }) => name).sort()).toEqual([
+    'mergemoe with refit "layer"',
+    'mergemoe with refit "routed"',
+    'pruning by frequency',
+    'pruning by gate mass',
+  ]);
+  const losses = comparison!.map(({ measured }) => measured.kl);
+  expect(losses).toEqual([...losses].sort((left, right) => left - right));
+  const best = comparison!.find(({ kind }) => kind === 'merge')!;
+  expect(options.refit).toBe(best.refit);
+  expect(notes[0]).toMatch(comparison![0]!.kind === 'prune' ? /^Prune instead: pruning by/ : /^Nearer to the model/);
+  const pruned = path.join(scratch, 'pruned-alike.moeplan.json');
+  const params = {
+    checkpoint: samplePath,
+    text: [few],
+    length: 48,
+    perDocument: true,
+    method: 'gate-mass',
+    ratio: 0.25,
+  };
+  await prune(pruneParamsSchema.parse({ ...params, out: pruned }), services, job);
+  for (const [file, measured] of [
+    [plan, best.measured],
+    [pruned, comparison!.find(({ name }) => name === 'pruning by gate mass')!.measured],
+  ] as const) {
+    const { datasets } = await evaluate(evaluateParamsSchema.parse({ ...params, plan: file }), services, job);
+    const { kl, perplexity } = Object.values(datasets)[0]!;
+    expect(measured.kl).toBeCloseTo(kl!, 5);
+    expect(Math.exp(measured.logPerplexity)).toBeCloseTo(perplexity, 3);
+  }
+  const { comparison: none, notes: others } = await mergeSample('not-compared', { method: 'mergemoe' });
+  expect(none).toBeUndefined();
+  expect(others[0]).toMatch(/^Not compared with pruning/);
+});
+
 test('calibrates by itself where text is given, and leaves what the refit reads beside the plan', async () => {
   const { plan } = await mergeSample('calibrated', {
     method: 'mergemoe',
@@ -143,6 +188,7 @@ test('calibrates by itself where text is given, and leaves what the refit reads 
     windows: 8,
     perDocument: true,
     sample: 64,
+    compare: false,
   });
   const section = (await readPlan(plan!)).merge!;
   expect(section.statisticsFile).toBe('calibrated.statistics.safetensors');
