@@ -1,5 +1,6 @@
 import { Option } from 'commander';
 import { quantize } from '../jobs/quantize';
+import { analyseRounding } from '../jobs/roundingAnalysis';
 import { groupText, plannedGroups } from '../methods/quantize/projectionGroups';
 import {
   bitGranularities,
@@ -8,12 +9,18 @@ import {
   quantizerNames,
   type QuantizeResult,
 } from '../protocol/quantization';
+import {
+  roundingAnalysisNames,
+  roundingAnalysisParamsSchema,
+  type RoundingAnalysisResult,
+} from '../protocol/roundingAnalysis';
 import type { CommandModule } from './commandModule';
 import { nonNegativeInteger, parameters, positiveInteger, positiveNumber } from './optionValues';
 import { runCommand, type CommonOptions } from './session';
 import { bytes, percent, significant, textTable } from './table';
 
 interface QuantizeOptions extends CommonOptions {
+  readonly analyse?: string;
   readonly maxBytes?: number;
 }
 
@@ -41,20 +48,52 @@ export const quantizeCommand: CommandModule = (command, programDirectory) => {
     .option('--text <files...>', 'calibration text')
     .option('--calibration-tokens <n>', 'tokens to calibrate and measure on', positiveInteger, defaultQuantizeTokens)
     .option('--length <n>', 'tokens of a calibration window', positiveInteger)
+    .addOption(
+      new Option('--analyse <name>', 'only measure what a form of rounding would lose; writes nothing').choices([
+        ...roundingAnalysisNames,
+      ]),
+    )
     .option('--seed <n>', 'seed', nonNegativeInteger, 0)
     .option('--out <file>', 'plan file to create or update')
-    .action((checkpoint: string, { maxBytes, ...options }: QuantizeOptions) =>
-      runCommand(
-        options,
-        programDirectory,
-        (services, job) => {
-          const given = { checkpoint, ...options, ...(maxBytes === undefined ? {} : { maximumBytes: maxBytes }) };
-          return quantize(parameters(quantizeParamsSchema, given), services, job);
-        },
-        renderQuantization,
-      ),
+    .action((checkpoint: string, { maxBytes, analyse, ...options }: QuantizeOptions) =>
+      analyse === undefined
+        ? runCommand(
+            options,
+            programDirectory,
+            (services, job) => {
+              const given = { checkpoint, ...options, ...(maxBytes === undefined ? {} : { maximumBytes: maxBytes }) };
+              return quantize(parameters(quantizeParamsSchema, given), services, job);
+            },
+            renderQuantization,
+          )
+        : runCommand(
+            options,
+            programDirectory,
+            (services, job) => {
+              const given = { checkpoint, ...options, analysis: analyse };
+              return analyseRounding(parameters(roundingAnalysisParamsSchema, given), services, job);
+            },
+            renderAnalysis,
+          ),
     );
 };
+
+function renderAnalysis({ levels, layers, loss, notes }: RoundingAnalysisResult): string {
+  const rows = layers.map(({ index, loss: losses, experts }) => {
+    const worst = experts.toSorted((left, right) => right.loss[0]! - left.loss[0]!).slice(0, 3);
+    return [
+      String(index),
+      ...losses.map(significant),
+      worst.length === 0 ? '–' : worst.map(({ expert }) => String(expert)).join(', '),
+    ];
+  });
+  return [
+    textTable(['layer', ...levels.map(({ name, bits }) => `${name} (${significant(bits)})`), 'worst experts'], rows),
+    '',
+    `${loss} In parentheses: bits a weight.`,
+    ...notes.map((note) => `note: ${note}`),
+  ].join('\n');
+}
 
 function renderQuantization(result: QuantizeResult): string {
   const rows = result.layers.map(({ index, averageBits, effectiveBits, bytes: size, relativeError, uncovered }) => [
