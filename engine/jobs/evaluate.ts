@@ -87,6 +87,7 @@ export async function evaluate(
         activeExperts: [...requested],
         baseline: !compare,
         weightsChanged: planned.weightsChanged,
+        changes: [...planned.changes],
         expertBytes: plannedExpertBytes(model.resolved.blocks, planned.blocks, planned.effectiveBits),
         originalExpertBytes: storedExpertBytes(model.resolved.blocks),
         datasets,

@@ -2,6 +2,7 @@ import type { ModelSpec, MoeBlockSpec } from '../families/specification';
 import type { JobContext } from '../measure/jobContext';
 import type { ActiveExperts } from '../measure/layerWalk';
 import { TunerError } from '../protocol/errors';
+import { weightChangeNames, type WeightChangeName } from '../protocol/evaluation';
 import type { Plan } from '../protocol/plan';
 import { roundOthers } from '../transform/quantizeOthers';
 import { ScratchWeights } from '../transform/scratchWeights';
@@ -18,6 +19,8 @@ export interface PlannedModel {
   readonly activeExperts: ActiveExperts;
   /** Whether the blocks are not those of the checkpoint. */
   readonly weightsChanged: boolean;
+  /** The sections of the plan that change the weights of the experts. */
+  readonly changes: readonly WeightChangeName[];
   /** Whether anything differs from the checkpoint as it was trained. */
   readonly changed: boolean;
   /** Mean bits of a rounded weight with its scales, where the plan rounds weights and says so. */
@@ -47,6 +50,7 @@ export async function openPlannedModel(
       blocks: model.resolved.blocks,
       activeExperts,
       weightsChanged: false,
+      changes: [],
       effectiveBits: undefined,
       changed: activeExperts.some((k, at) => k !== trained[at]),
       decoder: (original) => original,
@@ -73,6 +77,7 @@ async function transformed(model: OpenModel, plan: Plan, planFile: string, job: 
       blocks,
       activeExperts,
       weightsChanged: true,
+      changes: weightChangeNames.filter((name) => plan[name] !== undefined),
       effectiveBits: plan.quantize?.effectiveBits,
       changed: true,
       decoder: (original) => withBlocks(others(original), blocks),

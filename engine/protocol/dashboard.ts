@@ -2,18 +2,23 @@ import * as z from 'zod';
 import { budgetResultSchema } from './budget';
 import { calibrateResultSchema } from './calibration';
 import { checkpointSummarySchema } from './checkpointSummary';
+import { engineStates } from './engineStates';
 import { evaluateResultSchema } from './evaluation';
 import { exportedSectionSchema } from './exportedSection';
 import { profileResultSchema } from './sensitivity';
 
-/** What the engine does right now, as the status item and the dashboard show it. */
-export const engineStates = ['stopped', 'starting', 'idle', 'busy', 'failed'] as const;
+export { engineStates };
 
 /** Actions the dashboard can ask the extension host for; each is a command as well. */
 export const dashboardActions = [
   'profile',
   'findBudgets',
   'evaluate',
+  'calibrate',
+  'prune',
+  'merge',
+  'quantize',
+  'applyPlan',
   'cancel',
   'openConfig',
   'openCheckpoint',

@@ -2,6 +2,9 @@ import * as z from 'zod';
 
 export const defaultWindowLength = 512;
 
+/** Sections of a plan that change the weights of the experts. */
+export const weightChangeNames = ['prune', 'merge', 'quantize'] as const;
+
 export const evaluateParamsSchema = z.object({
   checkpoint: z.string(),
   /** Plan file whose decisions are evaluated against the baseline. */
@@ -30,6 +33,7 @@ export const evaluateResultSchema = z.object({
   activeExperts: z.array(z.number().int()),
   baseline: z.boolean().describe('True when nothing was changed: these are the numbers of the checkpoint itself.'),
   weightsChanged: z.boolean().optional().describe('True when experts were pruned, merged, rounded or scaled.'),
+  changes: z.array(z.enum(weightChangeNames)).optional().describe('What the plan did to the weights of experts.'),
   expertBytes: z.number().optional().describe('Bytes of the routed experts, stored as the plan says.'),
   originalExpertBytes: z.number().optional().describe('Bytes of the routed experts of the checkpoint.'),
   datasets: z.record(z.string(), datasetEvaluationSchema),
@@ -45,6 +49,7 @@ export const evaluateResultSchema = z.object({
   finished: z.string(),
 });
 
+export type WeightChangeName = (typeof weightChangeNames)[number];
 export type EvaluateParams = z.infer<typeof evaluateParamsSchema>;
 export type DatasetEvaluation = z.infer<typeof datasetEvaluationSchema>;
 export type EvaluateResult = z.infer<typeof evaluateResultSchema>;

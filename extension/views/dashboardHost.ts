@@ -36,13 +36,28 @@ const actionCommands: Readonly<Record<Exclude<DashboardAction, 'openCheckpoint'>
   profile: 'moeTuner.profile',
   findBudgets: 'moeTuner.findBudgets',
   evaluate: 'moeTuner.evaluate',
+  calibrate: 'moeTuner.calibrate',
+  prune: 'moeTuner.prune',
+  merge: 'moeTuner.merge',
+  quantize: 'moeTuner.quantize',
+  applyPlan: 'moeTuner.applyPlan',
   cancel: 'moeTuner.cancelJob',
   openConfig: 'moeTuner.openConfig',
   openSample: 'moeTuner.openSample',
   showLog: 'moeTuner.showLog',
 };
 
-const actionsOnCheckpoint: readonly DashboardAction[] = ['profile', 'findBudgets', 'evaluate', 'openConfig'];
+/** Actions that get the folder of the shown checkpoint; applying asks for a plan, which names its own. */
+const actionsOnCheckpoint: readonly DashboardAction[] = [
+  'profile',
+  'findBudgets',
+  'evaluate',
+  'calibrate',
+  'prune',
+  'merge',
+  'quantize',
+  'openConfig',
+];
 
 /** The folders a dashboard page may load from. */
 export function dashboardRoots(extensionUri: vscode.Uri): vscode.Uri[] {

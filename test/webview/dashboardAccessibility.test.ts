@@ -76,6 +76,7 @@ test('the whole dashboard can be walked with the Tab key, each stop visible', as
     'Profile sensitivity',
     'Find budgets',
     'Evaluate',
+    'More',
     'Sensitivity',
     'Show numbers as a table: Sensitivity',
     'Export: Sensitivity',

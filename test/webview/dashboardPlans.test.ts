@@ -1,18 +1,19 @@
 import { expect, test } from 'vitest';
-import type { EvaluateResult } from '../../engine/protocol/evaluation';
-import { planPointsOf } from '../../webviews/dashboard/planFrontModel';
+import type { EvaluateResult, WeightChangeName } from '../../engine/protocol/evaluation';
+import { planPointsOf, sameSizeSentences } from '../../webviews/dashboard/planFrontModel';
 import { dashboardHarness } from '../support/dashboardHarness';
 import { evaluations, snapshots } from '../support/webviewSnapshots';
 
 const dashboard = dashboardHarness();
 const original = 47_185_920;
 
-function run(plan: string, share: number, change: number, minute: number): EvaluateResult {
+function run(plan: string, changes: WeightChangeName[], share: number, change: number, minute: number): EvaluateResult {
   const before = 9;
   return {
     ...evaluations[1]!,
     plan: `/plans/${plan}.moeplan.json`,
     weightsChanged: true,
+    changes,
     expertBytes: original * share,
     originalExpertBytes: original,
     baselineGeometricMeanPerplexity: before,
@@ -22,10 +23,10 @@ function run(plan: string, share: number, change: number, minute: number): Evalu
 }
 
 const runs = [
-  run('pruned', 0.75, 0.3, 1),
-  run('pruned', 0.75, 0.12, 2),
-  run('merged', 0.75, 0.2, 3),
-  run('rounded', 0.25, 0.05, 4),
+  run('pruned', ['prune'], 0.75, 0.3, 1),
+  run('pruned', ['prune'], 0.75, 0.12, 2),
+  run('merged', ['merge'], 0.75, 0.2, 3),
+  run('rounded', ['quantize'], 0.25, 0.05, 4),
 ];
 
 test('the newest run of every plan is a point; those that nothing beats come first, with the model itself', () => {
@@ -53,11 +54,45 @@ test('the chart says what it shows, by row and as a whole', async () => {
   await grid.focus();
   await page.keyboard.press('Home');
   const readout = page.locator('.section-plans .readout');
-  expect(await readout.innerText()).toMatch(/^rounded.*: 11\.8 MB of experts, perplexity \+5\.00 %, on the front$/);
+  expect(await readout.innerText()).toMatch(
+    /^rounded.* \(quantized\): 11\.8 MB of experts, perplexity \+5\.00 %, on the front$/,
+  );
   await page.keyboard.press('End');
-  expect(await readout.innerText()).toMatch(/^merged.*: 35\.4 MB of experts, perplexity \+20\.00 %$/);
+  expect(await readout.innerText()).toMatch(/^merged.* \(merged\): 35\.4 MB of experts, perplexity \+20\.00 %$/);
   const canvas = page.locator('.section-plans canvas');
   expect(await canvas.getAttribute('aria-label')).toBe(
     'Chart of 4 measured plans, 2 of them on the front of size and perplexity.',
   );
+});
+
+test('the same bytes in two ways: the better one first, and nothing where sizes differ', () => {
+  const points = planPointsOf([
+    ...runs,
+    run('light', ['quantize'], 0.7, 0.01, 5),
+    run('both', ['prune', 'merge'], 0.7, 0, 6),
+  ]);
+  expect(sameSizeSentences(points)).toEqual([
+    'About the same bytes: pruned (pruned), 35.4 MB, perplexity +12.00 %; merged (merged), 35.4 MB, perplexity +20.00 %.',
+    'About the same bytes: light (quantized), 33.0 MB, perplexity +1.00 %; pruned (pruned), 35.4 MB, perplexity +12.00 %.',
+    'About the same bytes: light (quantized), 33.0 MB, perplexity +1.00 %; merged (merged), 35.4 MB, perplexity +20.00 %.',
+  ]);
+  expect(sameSizeSentences(planPointsOf([runs[0]!, runs[3]!]))).toEqual([]);
+});
+
+test('the chart draws every kind with its shape and name, and its numbers can be saved', async () => {
+  const view = await dashboard.open({ ...snapshots.measured, evaluations: [...evaluations, ...runs] });
+  const { page } = view;
+  expect(await page.locator('.section-plans .legend-entry').allInnerTexts()).toEqual([
+    'front',
+    'unchanged',
+    'pruned',
+    'merged',
+    'quantized',
+  ]);
+  await page.getByRole('button', { name: 'Export: Plans by size' }).click();
+  const { section } = (await view.messages()).at(-1) as unknown as { section: { rows: unknown[][]; svg: string } };
+  expect(section.rows.map((row) => row[1])).toEqual(['quantize', 'unchanged', 'prune', 'merge']);
+  for (const name of ['rounded', 'pruned', 'the model as it is']) {
+    expect(section.svg).toContain(`>${name}<`);
+  }
 });

@@ -78,6 +78,43 @@ describe('a checkpoint', () => {
     }
   });
 
+  test('the steps after the first three stand in a menu that keys open, walk, leave and use', async () => {
+    const { page, messages } = await open('measured');
+    const button = page.getByRole('button', { name: 'More' });
+    const focused = (): Promise<string> => page.evaluate('document.activeElement.textContent');
+    await button.focus();
+    await page.keyboard.press('ArrowDown');
+    expect(await button.getAttribute('aria-expanded')).toBe('true');
+    const items = page.getByRole('menu', { name: 'More' }).getByRole('menuitem');
+    const labels = ['Calibrate…', 'Prune experts…', 'Merge experts…', 'Quantize…', 'Apply a plan…'];
+    expect(await items.allTextContents()).toEqual(labels);
+    expect(await focused()).toBe('Calibrate…');
+    await page.keyboard.press('ArrowUp');
+    expect(await focused()).toBe('Apply a plan…');
+    await page.keyboard.press('Escape');
+    expect([await focused(), await items.count()]).toEqual(['More', 0]);
+    await page.keyboard.press('Enter');
+    await page.keyboard.press('ArrowDown');
+    await page.keyboard.press('Enter');
+    expect((await messages()).slice(1)).toEqual([{ kind: 'action', action: 'prune' }]);
+    expect([await focused(), await items.count()]).toEqual(['More', 0]);
+    await button.click();
+    await page.keyboard.press('Tab');
+    expect(await items.count()).toBe(0);
+  });
+
+  test('the menu offers what the model supports, and nothing while a job runs', async () => {
+    const { page, post } = await open('blockOnly');
+    const button = page.getByRole('button', { name: 'More' });
+    await button.click();
+    const items = page.getByRole('menuitem');
+    expect(await items.allTextContents()).toEqual(['Prune experts…', 'Merge experts…', 'Quantize…', 'Apply a plan…']);
+    await post(snapshots.running);
+    expect([await button.isDisabled(), await items.count()]).toEqual([true, 0]);
+    await post(snapshots.reading);
+    expect(await button.count()).toBe(0);
+  });
+
   test('choosing another checkpoint asks for it; a snapshot that selects one does not', async () => {
     const { page, messages, post } = await open('measured');
     await post({ ...snapshots.measured, selected: '/models/tasks' });

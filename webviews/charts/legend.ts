@@ -13,10 +13,15 @@ export type MarkShape =
   | 'square'
   | 'dot'
   | 'cross'
+  | 'warmTriangle'
+  | 'coolDiamond'
+  | 'star'
   | 'selected'
   | 'hatched'
   | 'crossed'
-  | 'struck';
+  | 'struck'
+  | 'number'
+  | 'corner';
 
 export interface LegendEntry {
   readonly shape: MarkShape;

@@ -3,7 +3,9 @@ import { text } from '../strings';
 import type { StringName } from '../strings';
 import { element } from '../ui-kit/elements';
 import type { IconName } from '../ui-kit/icons';
+import { createMenuButton } from '../ui-kit/menuButton';
 import { createButton } from '../ui-kit/toolkit';
+import { createChangeGate } from './section';
 import type { DashboardContext, DashboardPart } from './section';
 
 interface BarAction {
@@ -19,8 +21,23 @@ const barActions: readonly BarAction[] = [
   { action: 'evaluate', label: 'evaluate', icon: 'checklist', needs: 'forward' },
 ];
 
+interface MenuAction {
+  readonly action: DashboardAction;
+  readonly label: Extract<StringName, 'calibrate' | 'prune' | 'merge' | 'quantize' | 'applyPlan'>;
+  readonly needs: BarAction['needs'];
+}
+
+/** The steps after the first three, in the order in which people take them. */
+const menuActions: readonly MenuAction[] = [
+  { action: 'calibrate', label: 'calibrate', needs: 'forward' },
+  { action: 'prune', label: 'prune', needs: 'block' },
+  { action: 'merge', label: 'merge', needs: 'block' },
+  { action: 'quantize', label: 'quantize', needs: 'block' },
+  { action: 'applyPlan', label: 'applyPlan', needs: 'block' },
+];
+
 /** Why an action cannot run now, or undefined when it can. */
-function obstacle({ needs }: BarAction, { summary, job }: DashboardSnapshot): string | undefined {
+function obstacle({ needs }: Pick<BarAction, 'needs'>, { summary, job }: DashboardSnapshot): string | undefined {
   if (job !== undefined) {
     return text('busyReason');
   }
@@ -43,22 +60,45 @@ function nextStep({ profile, budget }: DashboardSnapshot): DashboardAction {
   return budget === undefined ? 'findBudgets' : 'evaluate';
 }
 
-/** The three actions on a checkpoint. What a model does not support is said in words below the buttons. */
+/**
+ * What can be done with a checkpoint: the first three steps as buttons, the others in a menu. The reason why a model does not support
+ * a step is said once below the buttons; the menu leaves such steps out.
+ */
 export function createActionBar(context: DashboardContext): DashboardPart {
+  const post = (action: DashboardAction): void => {
+    context.post({ kind: 'action', action });
+  };
   const buttons = barActions.map((entry) => {
-    const post = (): void => {
-      context.post({ kind: 'action', action: entry.action });
+    const onPress = (): void => {
+      post(entry.action);
     };
-    const button = createButton({ label: text(entry.label), icon: entry.icon, appearance: 'secondary', onPress: post });
+    const button = createButton({ label: text(entry.label), icon: entry.icon, appearance: 'secondary', onPress });
     return { entry, button };
   });
-  const bar = element(
-    'div',
-    { className: 'actions', attributes: { role: 'group', 'aria-label': text('actions') } },
-    buttons.map(({ button }) => button.root),
-  );
+  const menu = createMenuButton(text('moreActions'));
+  const isNew = createChangeGate();
+  const bar = element('div', { className: 'actions', attributes: { role: 'group', 'aria-label': text('actions') } }, [
+    ...buttons.map(({ button }) => button.root),
+    menu.root,
+  ]);
   const limits = element('div', { className: 'limits' });
   const root = element('div', {}, [bar, limits]);
+
+  function updateMenu(snapshot: DashboardSnapshot): void {
+    const offered = menuActions.filter(({ needs }) => snapshot.summary?.[needs].supported === true);
+    if (isNew(offered)) {
+      menu.setItems(
+        offered.map(({ action, label }) => ({
+          label: text(label),
+          onPick: () => {
+            post(action);
+          },
+        })),
+      );
+    }
+    menu.setEnabled(snapshot.job === undefined, text('busyReason'));
+  }
+
   return {
     root,
     update: (snapshot) => {
@@ -72,10 +112,12 @@ export function createActionBar(context: DashboardContext): DashboardPart {
           reasons.add(reason);
         }
       }
+      updateMenu(snapshot);
       limits.replaceChildren(...[...reasons].map((reason) => element('p', { className: 'note', text: reason })));
       limits.hidden = reasons.size === 0;
     },
     dispose: () => {
+      menu.dispose();
       root.remove();
     },
   };

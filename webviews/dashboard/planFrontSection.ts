@@ -1,20 +1,29 @@
 import { ChartFigure } from '../charts/chartFigure';
-import { FrontChart } from '../charts/frontChart';
+import { PlanScatter } from '../charts/planScatter';
 import { createLegend } from '../charts/legend';
 import { text } from '../strings';
 import { element } from '../ui-kit/elements';
 import { formatDecimals, formatSigned } from '../ui-kit/numbers';
-import { planFrontData, planPointSentence, planPointsOf } from './planFrontModel';
+import { kindNames, planFrontData, planPointSentence, planPointsOf, sameSizeSentences } from './planFrontModel';
 import type { PlanPoint } from './planFrontModel';
 import { createChangeGate, createSection } from './section';
 import type { DashboardContext, DashboardPart, SectionData } from './section';
 
 const bytesPerMegabyte = 1e6;
 
+/** The marks of the chart, as the legend draws them. */
+const kindMarks = [
+  { kind: 'unchanged', shape: 'ring' },
+  { kind: 'prune', shape: 'warmTriangle' },
+  { kind: 'merge', shape: 'square' },
+  { kind: 'quantize', shape: 'coolDiamond' },
+  { kind: 'several', shape: 'star' },
+] as const;
+
 /** Every measured plan that changes the size of the experts, as a point of size against quality. */
 export function createPlanFrontSection(context: DashboardContext): DashboardPart {
   let points: readonly PlanPoint[] = [];
-  let chart: FrontChart | undefined;
+  let chart: PlanScatter | undefined;
   const isNew = createChangeGate();
   const figure = new ChartFigure({
     className: 'plan-front',
@@ -25,7 +34,7 @@ export function createPlanFrontSection(context: DashboardContext): DashboardPart
       return point === undefined ? '' : planPointSentence(point);
     },
     createSurface: (canvas) => {
-      chart = new FrontChart(canvas);
+      chart = new PlanScatter(canvas);
       return chart;
     },
   });
@@ -34,25 +43,32 @@ export function createPlanFrontSection(context: DashboardContext): DashboardPart
   };
   const exported = (): SectionData => ({
     ...figure.picture(),
-    columns: ['plan', 'expertBytes', 'perplexityChangePercent', 'onFront'],
-    rows: points.map(({ label, bytes, change, onFront }) => [label, bytes, change, onFront ? 1 : 0]),
+    columns: ['plan', 'kind', 'expertBytes', 'perplexityChangePercent', 'onFront'],
+    rows: points.map(({ label, kind, bytes, change, onFront }) => [label, kind, bytes, change, onFront ? 1 : 0]),
   });
-  const legend = createLegend([
-    { shape: 'line', label: text('frontPlansLegend') },
-    { shape: 'dot', label: text('otherPlansLegend') },
-  ]);
-  const legends = element('div', { className: 'legends' }, [legend]);
+  const legends = element('div', { className: 'legends' });
+  const comparison = element('div');
   const options = { name: 'plans', title: 'plansTitle', empty: 'plansEmpty', onTable, exported } as const;
-  const shell = createSection(context, options, [figure.root, legends]);
+  const shell = createSection(context, options, [figure.root, legends, comparison]);
   onTable(context.state.current.tables.includes('plans'));
 
   function render(): void {
     chart?.update(planFrontData(points));
+    const shown = kindMarks.filter(({ kind }) => points.some((point) => point.kind === kind));
+    legends.replaceChildren(
+      createLegend([
+        { shape: 'line', label: text('frontPlansLegend') },
+        ...shown.map(({ kind, shape }) => ({ shape, label: text(kindNames[kind]) })),
+      ]),
+    );
+    comparison.replaceChildren(
+      ...sameSizeSentences(points).map((sentence) => element('p', { className: 'note', text: sentence })),
+    );
     const best = points.filter(({ onFront }) => onFront).length;
     figure.update(text('plansSentence', { points: points.length, best }), {
       label: text('plansGrid'),
       corner: text('columnPlanName'),
-      columnHeaders: [text('columnSize'), text('columnChangePercent')],
+      columnHeaders: [text('columnKind'), text('columnSize'), text('columnChangePercent')],
       rowHeaders: points.map(({ label }) => label),
       cell: (row, column) => cellOf(points[row], column),
       isChosen: (row) => points[row]?.onFront === true,
@@ -82,5 +98,10 @@ function cellOf(point: PlanPoint | undefined, column: number): string {
   if (point === undefined) {
     return '';
   }
-  return column === 0 ? formatDecimals(point.bytes / bytesPerMegabyte, 1) : formatSigned(point.change, 2);
+  const cells = [
+    text(kindNames[point.kind]),
+    formatDecimals(point.bytes / bytesPerMegabyte, 1),
+    formatSigned(point.change, 2),
+  ];
+  return cells[column] ?? '';
 }

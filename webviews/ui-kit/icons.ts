@@ -15,6 +15,7 @@ const outlines = {
   plus: 'M8 3v10M3 8h10',
   minus: 'M3 8h10',
   unlock: 'M4 7.3h8v6.2H4zM5.6 7.3V4.9a2.4 2.4 0 014.6-.9',
+  down: 'M3.8 6L8 10.2 12.2 6',
   export: 'M8 10V2M5 4.6L8 1.8l3 2.8M3 8v5.5h10V8',
 } as const;
 
