@@ -41,10 +41,14 @@ export function buildPhiMoe(checkpoint: ReferenceCheckpoint, length: number): De
   );
 }
 
-/** LongRoPE frequencies, with `short_mscale` or `long_mscale` in place of the computed magnitude. */
+/**
+ * LongRoPE as `PhimoeRotaryEmbedding.forward` of Transformers 5.17 has it: it asks `_compute_longrope_parameters` for frequencies
+ * without a sequence length, which gives those of the short factors whatever the length, and puts `short_mscale` or `long_mscale` in
+ * place of the computed magnitude. (Transformers 4 passed the length, and so changed the factors too.)
+ */
 function phiRope(checkpoint: ReferenceCheckpoint, length: number): Rope {
   const parameters = readRopeParameters(checkpoint.config, { theta: 1e6 });
-  const rope = makeRope(parameters, headShape(checkpoint).headDim, length, 'half');
+  const rope = makeRope(parameters, headShape(checkpoint).headDim, 0, 'half');
   if (parameters.type === 'default') return rope;
   const key = length > parameters.originalPositions ? 'long_mscale' : 'short_mscale';
   return { ...rope, magnitude: parameters.section?.optionalNumber(key) ?? rope.magnitude };

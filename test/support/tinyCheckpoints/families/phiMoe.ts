@@ -37,11 +37,11 @@ const config = {
   },
 };
 
-export const phiMoe: readonly TinyCheckpoint[] = [
-  {
-    name: 'phimoe-longrope-bias',
-    config,
-    seed: 61,
+function checkpoint(name: string, changes: Record<string, unknown>, seed: number): TinyCheckpoint {
+  return {
+    name,
+    config: { ...config, ...changes },
+    seed,
     tensors: [
       ...decoder(
         (layer) => [
@@ -56,5 +56,17 @@ export const phiMoe: readonly TinyCheckpoint[] = [
       ),
       bias('model.norm', tiny.hidden),
     ],
+  };
+}
+
+export const phiMoe: readonly TinyCheckpoint[] = [checkpoint('phimoe-longrope-bias', {}, 61)];
+
+/** Trained on 32 positions: the 48 tokens of every test sequence go past them. Not captured from Transformers. */
+export const phiMoePastOriginal = checkpoint(
+  'phimoe-longrope-past-original',
+  {
+    original_max_position_embeddings: 32,
+    rope_scaling: { ...config.rope_scaling, original_max_position_embeddings: 32 },
   },
-];
+  61,
+);
