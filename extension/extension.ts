@@ -18,6 +18,7 @@ import { readConfigFacts } from './config/configFacts';
 import { configFindings } from './config/configFindings';
 import { ConfigHoverProvider } from './config/configHoverProvider';
 import { ConfigLensProvider } from './config/configLensProvider';
+import { GenaiLensProvider } from './config/genaiLensProvider';
 import { InspectOnDemand } from './config/inspectOnDemand';
 import { createEngine } from './createEngine';
 import { PlanEditorProvider } from './plan/planEditorProvider';
@@ -51,6 +52,7 @@ export function activate(context: vscode.ExtensionContext): TestApi | undefined 
   const services: Services = { context, engine, store, finder, jobs, provider, output, log };
 
   const lenses = own(new ConfigLensProvider(store));
+  own(new GenaiLensProvider(engine));
   const decorations = own(new ConfigDecorations(store));
   own(new ConfigHoverProvider(decorations, store));
   const plans = own(new PlanFeatures(store));

@@ -2,12 +2,13 @@ import { readdir, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { toBinary } from '@bufbuild/protobuf';
 import { ModelProtoSchema } from 'onnx-buf';
-import { writeAtomically } from '../checkpoint/atomicFile';
 import { predictedBytes, type ArtefactFile } from '../export/artefactFiles';
 import { writeArtefact, type WriteOptions } from '../export/writeArtefact';
 import type { JobContext } from '../measure/jobContext';
 import { changeActiveExperts } from '../onnxModel/changeActiveExperts';
+import { assertFittingNumbers } from '../onnxModel/fittingNumbers';
 import { openOnnxModel, type OnnxModel } from '../onnxModel/openOnnxModel';
+import { replaceModel } from '../onnxModel/replaceModel';
 import type { ApplyParams, ApplyResult } from '../protocol/apply';
 import { TunerError } from '../protocol/errors';
 import type { Plan } from '../protocol/plan';
@@ -33,11 +34,10 @@ export async function applyToOnnxModel(
   const activeExperts = fittingNumbers(await readPlan(planFile), opened, planFile);
   const out = path.resolve(params.out);
   const changed = changeActiveExperts(opened.model, opened.operators, activeExperts, opened.modelFile);
-  const bytes = toBinary(ModelProtoSchema, opened.model);
   const inPlace = out === opened.folder;
   const files = inPlace
-    ? await replaceModel(opened.modelFile, bytes)
-    : await writeBeside(out, opened, bytes, { job, ...options });
+    ? [{ name: path.basename(opened.modelFile), bytes: (await replaceModel(opened.modelFile, opened.model)).bytes }]
+    : await writeBeside(out, opened, toBinary(ModelProtoSchema, opened.model), { job, ...options });
   const total = files.reduce((sum, file) => sum + file.bytes, 0);
   job.progress(1, 'Done');
   return {
@@ -53,14 +53,18 @@ export async function applyToOnnxModel(
     predictedBytes: total,
     notes: [
       `${changed} of ${opened.operators.length} MoE operators have another number of active experts.`,
-      ...(inPlace ? ['The model file was replaced; its weights were not touched.'] : []),
+      ...(inPlace
+        ? [
+            `The model file was replaced; its weights were not touched. As it was it is kept as ${path.basename(opened.modelFile)}.original.`,
+          ]
+        : []),
     ],
     seconds: (performance.now() - start) / 1000,
   };
 }
 
 /** @throws TunerError `malformedPlan`, `unsupportedFeature` */
-function fittingNumbers(plan: Plan, { operators }: OnnxModel, file: string): readonly number[] {
+function fittingNumbers(plan: Plan, opened: OnnxModel, file: string): readonly number[] {
   const section = weightSections.find((name) => plan[name] !== undefined);
   if (section !== undefined) {
     throw new TunerError('unsupportedFeature', 'An ONNX model takes other active experts only: its weights stay.', {
@@ -70,29 +74,8 @@ function fittingNumbers(plan: Plan, { operators }: OnnxModel, file: string): rea
     });
   }
   const { activeExperts } = plan;
-  if (activeExperts?.length !== operators.length) {
-    throw new TunerError('malformedPlan', `The model has ${operators.length} MoE operators.`, {
-      file,
-      place: 'activeExperts',
-      wayOut: `List ${operators.length} numbers, one per operator in order.`,
-    });
-  }
-  activeExperts.forEach((k, at) => {
-    const { experts, layer } = operators[at]!;
-    if (k > experts) {
-      throw new TunerError('malformedPlan', `Layer ${layer} cannot have ${k} active experts.`, {
-        file,
-        place: `activeExperts[${at}]`,
-        wayOut: `Give a number from 1 to ${experts}.`,
-      });
-    }
-  });
+  assertFittingNumbers(activeExperts, opened, { code: 'malformedPlan', file });
   return activeExperts;
-}
-
-async function replaceModel(file: string, bytes: Uint8Array): Promise<{ name: string; bytes: number }[]> {
-  await writeAtomically(file, (handle) => handle.writeFile(bytes));
-  return [{ name: path.basename(file), bytes: bytes.byteLength }];
 }
 
 async function writeBeside(

@@ -12,6 +12,8 @@ import { chooseByCost, costTable } from './budgetCosts';
 import { lossRows } from './budgetTables';
 import { assertGates, gateCorrection } from './budgetGates';
 import { budgetText } from './budgetText';
+import { isOnnxModel } from '../onnxModel/openOnnxModel';
+import { budgetOnnx } from './budgetOnnx';
 import { openModel, planTarget, type OpenModel } from './openModel';
 import { assertPlanAccepts, lockedLayers, updatePlan } from './planFile';
 import { runtimeOptions, type EngineServices } from './services';
@@ -38,6 +40,9 @@ type Choice = Omit<BudgetResult, 'checkpoint' | 'fingerprint' | 'objective' | 's
  * @throws TunerError `usage`, `infeasibleBudget`, `malformedPlan`, `writeFailed`, and those of profiling and measuring
  */
 export async function budget(params: BudgetParams, services: EngineServices, job: JobContext): Promise<BudgetResult> {
+  if (await isOnnxModel(params.checkpoint)) {
+    return budgetOnnx(params);
+  }
   const start = performance.now();
   const model = await openModel(params.checkpoint);
   if (params.out !== undefined) {

@@ -7,13 +7,17 @@ import type { History } from '../protocol/messages';
 import { quantizeResultSchema } from '../protocol/quantization';
 import { profileResultSchema } from '../protocol/sensitivity';
 import { newestScores } from './expertScores';
+import { isOnnxModel, openOnnxModel } from '../onnxModel/openOnnxModel';
+import { onnxFingerprint } from './inspectOnnx';
 import { openModel } from './openModel';
 import type { ResultKind } from './resultCache';
 import type { EngineServices } from './services';
 
 /** Finished results on a checkpoint, oldest first; entries of older versions that no longer validate are left out. */
 export async function history(folder: string, services: EngineServices): Promise<History> {
-  const { fingerprint, resultsKey } = await openModel(folder);
+  const { fingerprint, resultsKey } = (await isOnnxModel(folder))
+    ? await onnxIdentity(folder)
+    : await openModel(folder);
   const valid = async <Schema extends z.ZodType>(kind: ResultKind, schema: Schema): Promise<z.infer<Schema>[]> =>
     (await services.cache.results(resultsKey, kind)).flatMap((value) => {
       const parsed = schema.safeParse(value);
@@ -29,4 +33,9 @@ export async function history(folder: string, services: EngineServices): Promise
     pruneRuns: await valid('pruning', pruneRunSchema),
     quantizations: await valid('quantization', quantizeResultSchema),
   };
+}
+
+async function onnxIdentity(folder: string): Promise<{ fingerprint: string; resultsKey: string }> {
+  const fingerprint = onnxFingerprint(await openOnnxModel(folder));
+  return { fingerprint, resultsKey: fingerprint };
 }

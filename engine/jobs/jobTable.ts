@@ -15,6 +15,7 @@ import { profile } from './profile';
 import { prune } from './prune';
 import { quantize } from './quantize';
 import type { EngineServices } from './services';
+import { setActiveExperts } from './setActiveExperts';
 import { solveBudgets } from './solveBudgets';
 
 /** Requests that a job answers; the handshake is the server's own. */
@@ -45,6 +46,7 @@ export const jobTable: { readonly [Name in JobName]: JobRecord<Name> } = {
   generate: { exclusive: true, run: generate },
   prune: { exclusive: true, run: prune },
   apply: { exclusive: true, run: (params, _, job) => apply(params, job) },
+  setActiveExperts: { exclusive: true, run: (params) => setActiveExperts(params) },
   exportTargets: { exclusive: false, run: (params) => listTargets(params) },
   history: { exclusive: false, run: ({ checkpoint }, services) => history(checkpoint, services) },
   clearCache: {

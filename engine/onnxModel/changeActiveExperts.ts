@@ -1,5 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import {
+  AttributeProto_AttributeType as AttributeType,
+  AttributeProtoSchema,
   TensorProto_DataType as DataType,
   TensorProtoSchema,
   type GraphProto,
@@ -94,10 +96,30 @@ function choicesAbove(
   }
   // Gates that multiply the input of the experts are those of one expert.
   const gated = producers.get(node.input[0] ?? '');
-  if (found.size === 1 && gated?.opType === 'Mul') {
+  if (gated?.opType === 'Mul' && comesFrom(producers, gated, found)) {
     return { kind: 'unclear', reason: 'its gates multiply the inputs of a single expert' };
   }
   return { kind: 'found', nodes: [...found] };
+}
+
+/** Whether the inputs of a node are made of what one of `sources` gives, a few nodes above it. */
+function comesFrom(
+  producers: ReadonlyMap<string, NodeProto>,
+  node: NodeProto,
+  sources: ReadonlySet<NodeProto>,
+): boolean {
+  const seen = new Set<NodeProto>();
+  let above = [node];
+  while (above.length > 0 && seen.size < routerNodes) {
+    above = above
+      .flatMap(({ input }) => input.flatMap((name) => producers.get(name) ?? []))
+      .filter((producer) => !seen.has(producer) && !logitOperators.has(producer.opType));
+    above.forEach((producer) => seen.add(producer));
+    if (above.some((producer) => sources.has(producer))) {
+      return true;
+    }
+  }
+  return false;
 }
 
 function numberOf(graph: GraphProto, producers: ReadonlyMap<string, NodeProto>, name: string): number | undefined {
@@ -117,7 +139,10 @@ function firstInteger({ int64Data, rawData }: TensorProto): number | undefined {
 
 function setAttribute({ attribute }: NodeProto, k: number): void {
   const stated = attribute.find(({ name }) => name === 'k');
-  if (stated !== undefined) {
+  if (stated === undefined) {
+    // Without the attribute it is 1.
+    attribute.push(create(AttributeProtoSchema, { name: 'k', type: AttributeType.INT, i: BigInt(k) }));
+  } else {
     stated.i = BigInt(k);
   }
 }

@@ -9,6 +9,7 @@ import { generateParamsSchema, generateResultSchema, generationStepSchema } from
 import { evaluateParamsSchema, evaluateResultSchema } from './evaluation';
 import { expertScoresSchema, pruneRunSchema } from './expertScores';
 import { mergeParamsSchema, mergeResultSchema } from './merging';
+import { setActiveExpertsParamsSchema, setActiveExpertsResultSchema } from './onnxModel';
 import { pruneParamsSchema, pruneResultSchema } from './pruning';
 import { quantizeParamsSchema, quantizeResultSchema } from './quantization';
 import { profileParamsSchema, profileResultSchema } from './sensitivity';
@@ -125,6 +126,13 @@ export const applyRequest = {
   result: applyResultSchema,
 } satisfies RequestType<z.ZodType, z.ZodType>;
 
+/** Changes the active experts of an existing ONNX model in place. */
+export const setActiveExpertsRequest = {
+  method: 'setActiveExperts',
+  params: setActiveExpertsParamsSchema,
+  result: setActiveExpertsResultSchema,
+} satisfies RequestType<z.ZodType, z.ZodType>;
+
 /** What every target can load of a plan; nothing is written. */
 export const exportTargetsRequest = {
   method: 'exportTargets',
@@ -177,6 +185,7 @@ export const engineRequests = {
   generate: generateRequest,
   prune: pruneRequest,
   apply: applyRequest,
+  setActiveExperts: setActiveExpertsRequest,
   exportTargets: exportTargetsRequest,
   history: historyRequest,
   clearCache: clearCacheRequest,

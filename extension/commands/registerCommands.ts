@@ -17,6 +17,7 @@ import type { PlaygroundTarget } from '../../engine/protocol/playground';
 import { isCheckpointNode } from '../views/checkpointNodes';
 import { selectProvider } from './selectProvider';
 import type { Services } from './services';
+import { setActiveExperts } from './setActiveExperts';
 
 type Handler = (...values: unknown[]) => unknown;
 
@@ -75,8 +76,8 @@ function handlers(services: Services, dashboard: DashboardPlaces): Record<Comman
     'moeTuner.evaluate': (argument, options) => evaluateCheckpoint(services, argument, optionsOf(options)),
     'moeTuner.evaluatePlan': (argument, options) => evaluatePlan(services, argument, optionsOf(options)),
     'moeTuner.applyPlan': (argument, options) => applyPlan(services, argument, optionsOf(options)),
-    'moeTuner.generate': (argument) =>
-      openPlayground(services, (target) => dashboard.showPlayground(target), argument),
+    'moeTuner.generate': (argument) => openPlayground(services, (target) => dashboard.showPlayground(target), argument),
+    'moeTuner.setActiveExperts': (argument, options) => setActiveExperts(services, argument, optionsOf(options)),
     'moeTuner.openPlanEditor': (argument) => openPlanEditor(argument),
     'moeTuner.openPlanAsText': (argument) => openPlanAsText(argument),
     'moeTuner.comparePlans': (argument) => comparePlans(argument),

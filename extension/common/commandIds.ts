@@ -10,6 +10,7 @@ export const commands = {
   'moeTuner.evaluatePlan': { internal: false },
   'moeTuner.applyPlan': { internal: false },
   'moeTuner.generate': { internal: false },
+  'moeTuner.setActiveExperts': { internal: false },
   'moeTuner.openPlanEditor': { internal: false },
   'moeTuner.openPlanAsText': { internal: false },
   'moeTuner.comparePlans': { internal: false },

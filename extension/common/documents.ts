@@ -4,10 +4,16 @@ import type { TextSpan } from './findings';
 
 /** Model configurations, in any file system: what only needs the text works everywhere. */
 export const configSelector: vscode.DocumentSelector = { pattern: '**/config.json' };
+/** Settings of ONNX models for ONNX Runtime GenAI. */
+export const genaiSelector: vscode.DocumentSelector = { pattern: '**/genai_config.json' };
 export const planSelector: vscode.DocumentSelector = { pattern: `**/*${planFileSuffix}` };
 
 export function isConfigFile(uri: vscode.Uri): boolean {
   return uri.path.endsWith('/config.json');
+}
+
+export function isGenaiConfig(uri: vscode.Uri): boolean {
+  return uri.path.endsWith('/genai_config.json');
 }
 
 export function isPlanFile(uri: vscode.Uri): boolean {

@@ -1,12 +1,20 @@
 import { readFile, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { fromBinary, toBinary } from '@bufbuild/protobuf';
+import { ModelProtoSchema } from 'onnx-buf';
 import { describe, expect, test } from 'vitest';
 import { apply } from '../../engine/jobs/apply';
+import { budget } from '../../engine/jobs/budget';
+import { history } from '../../engine/jobs/history';
 import { inspect } from '../../engine/jobs/inspect';
+import { setActiveExperts } from '../../engine/jobs/setActiveExperts';
 import { quietJob } from '../../engine/measure/jobContext';
+import { budgetParamsSchema } from '../../engine/protocol/budget';
 import { DecoderSession } from '../../engine/runtime/decoderSession';
 import { samplePath } from '../support/brokenSamples';
 import { testRuntime } from '../support/engineRun';
+import { testServices } from '../support/engineServices';
 import { failureOf } from '../support/failureOf';
 import { temporaryFolder } from '../support/temporaryFolder';
 
@@ -64,6 +72,63 @@ describe.each([
     const back = await writePlan({ activeExperts: before });
     await apply({ checkpoint: original, plan: back, target: 'onnx', out: original }, quietJob());
     expect((await inspect(original)).layers.filter(({ moe }) => moe).map(({ active }) => active)).toEqual(before);
+  });
+});
+
+describe('in place', () => {
+  test('numbers are set, the model as it was stays beside it, and the numbers before undo it', async () => {
+    const before = [4, 4, 4, 4, 4, 4, 4, 4];
+    const model = await exported(samplePath, { activeExperts: before });
+    const [file, original] = [path.join(model, 'model.onnx'), path.join(model, 'model.onnx.original')];
+    const [bytes, expected] = [await readFile(file), await logits(model)];
+    const changed = await setActiveExperts({ model, activeExperts: [1, 2, 3, 4, 4, 3, 2, 1] });
+    expect(changed).toMatchObject({ previous: before, changed: 6, original: 'model.onnx.original' });
+    expect((await readFile(original)).equals(bytes)).toBe(true);
+    expect(await logits(model)).not.toEqual(expected);
+    expect((await inspect(model)).layers.map(({ active }) => active)).toEqual([1, 2, 3, 4, 4, 3, 2, 1]);
+
+    const again = await setActiveExperts({ model, activeExperts: changed.previous });
+    expect(again.changed).toBe(6);
+    expect(await logits(model)).toEqual(expected);
+    expect((await readFile(original)).equals(bytes)).toBe(true);
+    expect((await setActiveExperts({ model, activeExperts: before })).original).toBeUndefined();
+    const refused = await failureOf(setActiveExperts({ model, activeExperts: [4, 4] }));
+    expect([refused.code, refused.message]).toEqual(['usage', expect.stringMatching(/8 MoE operators/)]);
+  });
+
+  test('an operator without the attribute, which then is 1, gets it', async () => {
+    const model = await exported(samplePath, { activeExperts: Array<number>(8).fill(1) });
+    const wanted = await logits(await exported(samplePath, { activeExperts: [3, 1, 1, 1, 1, 1, 1, 1] }));
+    const file = path.join(model, 'model.onnx');
+    const graph = fromBinary(ModelProtoSchema, await readFile(file));
+    for (const node of graph.graph!.node.filter(({ opType }) => opType === 'MoE')) {
+      node.attribute = node.attribute.filter(({ name }) => name !== 'k');
+    }
+    await writeFile(file, toBinary(ModelProtoSchema, graph));
+    await setActiveExperts({ model, activeExperts: [3, 1, 1, 1, 1, 1, 1, 1] });
+    expect(await logits(model)).toEqual(wanted);
+  });
+});
+
+describe('budget', () => {
+  const ask = (params: object) => budget(budgetParamsSchema.parse(params), testServices(tmpdir()).services, quietJob());
+
+  test('splits evenly by operator and writes a plan that the model takes; what would have to be measured is refused', async () => {
+    const model = await exported(samplePath, { activeExperts: Array<number>(8).fill(4) });
+    const out = path.join(await temporaryFolder(), 'some.moeplan.json');
+    const result = await ask({ checkpoint: model, average: 2.5, out });
+    expect(result).toMatchObject({ total: 20, chosen: 'uniform', predicted: null });
+    expect([...result.activeExperts].sort()).toEqual([2, 2, 2, 2, 3, 3, 3, 3]);
+    await apply({ checkpoint: model, plan: out, target: 'onnx', out: model }, quietJob());
+    expect((await inspect(model)).layers.map(({ active }) => active)).toEqual(result.activeExperts);
+    for (const params of [{ objective: 'lexi' }, { cost: 'bytes', limit: 1 }, { gates: 'scale' }]) {
+      const error = await failureOf(ask({ checkpoint: model, total: 8, ...params }));
+      expect([error.code, error.details.wayOut]).toEqual([
+        'unsupportedFeature',
+        expect.stringMatching(/the checkpoint it was exported from/),
+      ]);
+    }
+    expect((await history(model, testServices(await temporaryFolder()).services)).profiles).toEqual([]);
   });
 });
 
@@ -129,6 +194,14 @@ describe('is refused', () => {
     const plan = await writePlan({ activeExperts: [1, 2, 2, 2] });
     const error = await failureOf(apply({ checkpoint: model, plan, target: 'onnx', out: model }, quietJob()));
     expect([error.code, error.message]).toEqual(['unsupportedFeature', expect.stringMatching(/fixed number/)]);
+  });
+
+  test('where gates multiply the inputs of a single expert', async () => {
+    const checkpoint = family('llama4_text');
+    const trained = (await inspect(checkpoint)).layers.filter(({ moe }) => moe).map(({ active }) => active);
+    const model = await exported(checkpoint, { activeExperts: trained });
+    const error = await failureOf(setActiveExperts({ model, activeExperts: trained.map(() => 2) }));
+    expect([error.code, error.message]).toEqual(['unsupportedFeature', expect.stringMatching(/multiply the inputs/)]);
   });
 
   test('where there is no model, or no MoE operator in it', async () => {
