@@ -1,4 +1,5 @@
 import { renormalises } from '../families/renormalises';
+import type { MoeBlockSpec } from '../families/specification';
 import { measureOnText } from '../measure/calibratedSensitivity';
 import { measureGateScales } from '../measure/gateScales';
 import type { JobContext } from '../measure/jobContext';
@@ -17,18 +18,20 @@ import { runtimeOptions, type EngineServices } from './services';
 /** Gaussian tokens behind a factor where there is no text. */
 const probeTokens = 8192;
 
+/** Why the routers have no denominator to choose a reference for; undefined where they have. */
+export function gateReferenceRefusal(blocks: readonly MoeBlockSpec[]): string | undefined {
+  const other = blocks.find(({ router }) => !renormalises(router.gates) || router.sparseMixer !== undefined);
+  return other && `The router of decoder layer ${other.layer} does not divide its gates by their sum.`;
+}
+
 /** @throws TunerError `usage` where the routers have no denominator to choose a reference for */
 export function assertGates({ resolved }: OpenModel, gates: BudgetParams['gates']): void {
-  const other = resolved.blocks.find(({ router }) => !renormalises(router.gates) || router.sparseMixer !== undefined);
-  if (gates === 'reference' && other !== undefined) {
-    throw new TunerError(
-      'usage',
-      `The router of decoder layer ${other.layer} does not divide its gates by their sum.`,
-      {
-        place: '--gates',
-        wayOut: 'Use --gates scale: a factor per layer works with every router.',
-      },
-    );
+  const refusal = gateReferenceRefusal(resolved.blocks);
+  if (gates === 'reference' && refusal !== undefined) {
+    throw new TunerError('usage', refusal, {
+      place: '--gates',
+      wayOut: 'Use --gates scale: a factor per layer works with every router.',
+    });
   }
 }
 

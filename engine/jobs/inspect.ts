@@ -6,6 +6,7 @@ import { specTensors } from '../families/specTensors';
 import { isOnnxModel } from '../onnxModel/openOnnxModel';
 import { networkParameters } from './expertBytes';
 import { inspectOnnx } from './inspectOnnx';
+import { gateReferenceRefusal } from './budgetGates';
 import { openModel } from './openModel';
 
 /** What the headers of a checkpoint say; no weights are read but samples of the routers. */
@@ -49,6 +50,7 @@ export async function inspect(folder: string): Promise<CheckpointSummary> {
     configKeys: { ...resolved.configKeys, ...dtypeKey(resolved) },
     forward: capability(resolved.forwardRefusal),
     block: { supported: true },
+    gateReference: capability(gateReferenceRefusal(resolved.blocks)),
     layers,
     warnings: [...resolved.warnings],
   };

@@ -40,6 +40,8 @@ export const checkpointSummarySchema = z.object({
   }),
   forward: capabilitySchema,
   block: capabilitySchema,
+  /** Whether gates can be divided by the scores of more experts than are active. */
+  gateReference: capabilitySchema.optional(),
   layers: z.array(layerSummarySchema),
   warnings: z.array(z.string()),
 });

@@ -1,8 +1,11 @@
 import * as z from 'zod';
 import { frontPointSchema } from './budget';
-import { engineStates } from './dashboard';
+import { capabilitySchema } from './checkpointSummary';
+import { engineStates } from './engineStates';
 import { evaluateResultSchema } from './evaluation';
-import { planSchema } from './plan';
+import { expertScoresSchema } from './expertScores';
+import { planGatesSchema, planSchema } from './plan';
+import { pruneMethodNames } from './pruning';
 
 /**
  * Messages between the plan editor's page and the extension. Those to the page are complete pictures of one topic each, so that the
@@ -57,6 +60,23 @@ export const lossTableSchema = z.object({
   stale: z.boolean(),
 });
 
+/** Ways to make up for missing experts that a plan may hold numbers for. */
+export const gatePolicies = ['reference', 'scale'] as const;
+
+/** Numbers of a routing policy that are known, so that it can be switched on without a run. */
+export const knownGatesSchema = z.object({
+  policy: z.enum(gatePolicies),
+  /** By MoE layer: ranks whose scores gates are divided by, or factors on the routed output. */
+  values: z.array(z.number().positive()),
+  /** Active experts that factors were measured for, where known; a reference holds for all of them. */
+  activeExperts: z.array(z.number().int()).optional(),
+  /** Tokens of text a factor was measured on; Gaussian inputs where absent. */
+  tokens: z.number().int().optional(),
+  seed: z.number().int(),
+  /** Measured on other weights than the checkpoint has now. */
+  stale: z.boolean(),
+});
+
 /** What is known about the checkpoint of the plan. */
 export const planMeasurementsSchema = z.object({
   kind: z.literal('measurements'),
@@ -80,9 +100,34 @@ export const planMeasurementsSchema = z.object({
     .optional(),
   /** The allocation that the run which wrote the plan chose, where it is known. */
   solved: z.array(z.number().int()).optional(),
+  /** The experts that the run which wrote the plan kept, by MoE layer, where it is known. */
+  prunedTo: z.array(z.array(z.number().int())).optional(),
+  /** Methods whose scores of the experts are known and fit the layers; the scores themselves are messages of their own. */
+  scored: z.array(z.enum(pruneMethodNames)).default([]),
+  /** Routing policies whose numbers are known; of several measured ones the newest last. */
+  gates: z.array(knownGatesSchema).default([]),
+  /** Whether the routers divide their gates by their sum, so that a reference can be chosen. */
+  gateReference: capabilitySchema.optional(),
   /** Evaluations of this plan file, oldest first. */
   evaluations: z.array(evaluateResultSchema.extend({ stale: z.boolean() })),
   canEvaluate: z.boolean(),
+});
+
+/** What one method thinks of every expert; of each method the latest wins. */
+export const planScoresSchema = z.object({
+  kind: z.literal('scores'),
+  ...expertScoresSchema.pick({
+    method: true,
+    title: true,
+    rule: true,
+    reference: true,
+    tasks: true,
+    calibrationTokens: true,
+    finished: true,
+  }).shape,
+  /** Scores by MoE layer in order and expert; the higher, the more the expert is needed. */
+  rows: z.array(z.array(z.number())),
+  stale: z.boolean(),
 });
 
 /** Best allocations of every total, for one table and one set of locked layers. */
@@ -108,6 +153,7 @@ export const planStatusSchema = z.object({
 export const planEditorUpdateSchema = z.discriminatedUnion('kind', [
   planDocumentSchema,
   planMeasurementsSchema,
+  planScoresSchema,
   planFrontSchema,
   planStatusSchema,
 ]);
@@ -116,6 +162,10 @@ export const planEditorUpdateSchema = z.discriminatedUnion('kind', [
 export const planEditorActions = [
   'profile',
   'findBudgets',
+  'calibrate',
+  'prune',
+  'merge',
+  'quantize',
   'evaluatePlan',
   'applyPlan',
   'cancel',
@@ -151,13 +201,34 @@ export const planEditorMessageSchema = z.discriminatedUnion('kind', [
     edit: editNumber,
     /** Experts that stay, ascending. */
     changes: z.array(z.object({ position, keep: z.array(z.number().int().min(0)).min(1) })).min(1),
+    /** Set when all layers together follow one score. */
+    by: z
+      .object({
+        method: z.enum(pruneMethodNames),
+        ratio: z.number().min(0).max(1).optional(),
+        calibrationTokens: z.number().int().optional(),
+      })
+      .optional(),
   }),
   z.object({
     kind: z.literal('setBits'),
     edit: editNumber,
     changes: z
-      .array(z.object({ position, projection: z.enum(['gate', 'up', 'down']).optional(), bits: z.number() }))
+      .array(
+        z.object({
+          position,
+          projection: z.enum(['gate', 'up', 'down']).optional(),
+          /** One number, or one for every remaining expert in order. */
+          bits: z.union([z.number(), z.array(z.number()).min(1)]),
+        }),
+      )
       .min(1),
+  }),
+  z.object({
+    kind: z.literal('setGates'),
+    edit: editNumber,
+    /** Absent: gates as every runtime computes them. */
+    gates: planGatesSchema.optional(),
   }),
   z.object({ kind: z.literal('useTable'), table: z.enum(lossTableNames) }),
   z.object({ kind: z.literal('action'), action: z.enum(planEditorActions) }),
@@ -169,6 +240,9 @@ export type PlanDocument = z.infer<typeof planDocumentSchema>;
 export type EditedLayer = z.infer<typeof editedLayerSchema>;
 export type LossTable = z.infer<typeof lossTableSchema>;
 export type PlanMeasurements = z.infer<typeof planMeasurementsSchema>;
+export type KnownGates = z.infer<typeof knownGatesSchema>;
+export type GatePolicy = (typeof gatePolicies)[number];
+export type PlanScores = z.infer<typeof planScoresSchema>;
 export type PlanFront = z.infer<typeof planFrontSchema>;
 export type PlanStatus = z.infer<typeof planStatusSchema>;
 export type PlanEditorUpdate = z.infer<typeof planEditorUpdateSchema>;

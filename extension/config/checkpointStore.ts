@@ -5,6 +5,8 @@ import type { CheckpointSummary } from '../../engine/protocol/checkpointSummary'
 import { measuredBudgetSchema, type MeasuredBudget } from '../../engine/protocol/dashboard';
 import { toTunerError, type TunerError } from '../../engine/protocol/errors';
 import type { EvaluateResult } from '../../engine/protocol/evaluation';
+import type { ExpertScores, PruneRun } from '../../engine/protocol/expertScores';
+import type { PlanGates } from '../../engine/protocol/plan';
 import type { ProfileResult } from '../../engine/protocol/sensitivity';
 import type { EngineSupervisor } from '../engine/supervisor';
 
@@ -25,8 +27,21 @@ export interface CheckpointEntry {
   readonly measuredBudgets?: readonly MeasuredBudget[];
   /** The newest pass of text through the model. */
   readonly calibration?: CalibrateResult;
+  /** Of each method that ranked the experts, its newest scores. */
+  readonly expertScores?: readonly ExpertScores[];
+  /** What pruning decided, oldest first. */
+  readonly pruneRuns?: readonly PruneRun[];
+  /** Budget runs that decided about the gates, oldest first. */
+  readonly gateRuns?: readonly GateRun[];
   /** Oldest first. */
   readonly evaluations: readonly EvaluateResult[];
+}
+
+/** What a budget run did to the gates, and for which numbers. */
+export interface GateRun {
+  readonly fingerprint: string;
+  readonly activeExperts: readonly number[];
+  readonly gates: PlanGates;
 }
 
 export interface FoundCheckpoint {
@@ -45,6 +60,12 @@ function measuredRuns(budgets: readonly (BudgetResult | MeasuredBudget)[]): Meas
     byTotal.set(budget.total, measuredBudgetSchema.parse(budget));
   }
   return [...byTotal.values()];
+}
+
+function gateRunsOf(budgets: readonly BudgetResult[]): GateRun[] {
+  return budgets.flatMap(({ fingerprint, activeExperts, gates }) =>
+    gates === undefined ? [] : [{ fingerprint, activeExperts, gates }],
+  );
 }
 
 /** The checkpoints of the workspace and their results: the one source that lenses, tree and dashboard draw from. */
@@ -124,8 +145,12 @@ export class CheckpointStore {
   }
 
   addBudget(folder: string, budget: BudgetResult): void {
-    const known = this.entries.get(folder)?.measuredBudgets ?? [];
-    this.update(folder, { budget, measuredBudgets: measuredRuns([...known, budget]) });
+    const { measuredBudgets = [], gateRuns = [] } = this.entries.get(folder) ?? {};
+    this.update(folder, {
+      budget,
+      measuredBudgets: measuredRuns([...measuredBudgets, budget]),
+      gateRuns: [...gateRuns, ...gateRunsOf([budget])],
+    });
   }
 
   addCalibration(folder: string, calibration: CalibrateResult): void {
@@ -167,6 +192,9 @@ export class CheckpointStore {
         ...(budget === undefined ? {} : { budget }),
         ...(calibration === undefined ? {} : { calibration }),
         ...(measuredBudgets.length === 0 ? {} : { measuredBudgets }),
+        expertScores: history.expertScores,
+        pruneRuns: history.pruneRuns,
+        gateRuns: gateRunsOf(history.budgets),
         ...(history.evaluations.length === 0 ? {} : { evaluations: history.evaluations.slice(-keptEvaluations) }),
       });
     } catch (error) {

@@ -3,7 +3,7 @@ import type { PlanEditorMessage, PlanMeasurements } from '../../engine/protocol/
 import { localize } from '../common/localize';
 import { editPlanText, type PlanValue } from './planEdits';
 
-type EditMessage = Extract<PlanEditorMessage, { kind: 'setBudgets' | 'setLocked' | 'setKept' | 'setBits' }>;
+type EditMessage = Extract<PlanEditorMessage, { readonly edit: number }>;
 type Change = readonly [readonly (string | number)[], PlanValue | undefined];
 
 /** A refused edit: what the person reads. */
@@ -50,13 +50,47 @@ function budgetChanges(
   ];
 }
 
-function keptChanges({ changes }: Extract<EditMessage, { kind: 'setKept' }>, plan: Plan): Change[] {
-  const kept = changes.map(({ position, keep }): Change => {
-    assertPosition(position, plan.prune?.keep.length ?? 0);
-    return [['prune', 'keep', position], keep];
-  });
+/** What the plan calls experts that a person chose one by one. */
+const byHand = 'by-hand';
+
+function keptChanges(
+  { changes, by }: Extract<EditMessage, { kind: 'setKept' }>,
+  plan: Plan,
+  { layers }: PlanMeasurements,
+): Change[] {
+  const { prune } = plan;
+  const count = prune?.keep.length ?? layers.length;
+  changes.forEach(({ position }) => assertPosition(position, count));
+  if (prune === undefined) {
+    const keep = layers.map(({ experts }) => Array.from({ length: experts }, (_, expert) => expert));
+    for (const change of changes) {
+      keep[change.position] = change.keep;
+    }
+    return [[['prune'], { method: by?.method ?? byHand, ratio: by?.ratio, keep, ...evidenceOf(by), seed: 0 }]];
+  }
+  const kept = changes.map(({ position, keep }): Change => [['prune', 'keep', position], keep]);
   // What was measured was measured with other experts.
-  return [...kept, [['prune', 'measuredKl'], undefined], [['prune', 'chosen'], undefined]];
+  const measured: Change[] = [
+    [['prune', 'measuredKl'], undefined],
+    [['prune', 'chosen'], undefined],
+  ];
+  const decided: Record<string, PlanValue | undefined> =
+    by === undefined
+      ? {}
+      : { method: by.method, ratio: by.ratio, ...evidenceOf(by), tasks: undefined, statistics: undefined };
+  return [...kept, ...measured, ...Object.entries(decided).map(([key, value]): Change => [['prune', key], value])];
+}
+
+function evidenceOf(by: Extract<EditMessage, { kind: 'setKept' }>['by']): Record<string, PlanValue | undefined> {
+  return { calibrationTokens: by?.calibrationTokens };
+}
+
+function gatesChanges({ gates }: Extract<EditMessage, { kind: 'setGates' }>, plan: Plan): Change[] {
+  if (gates === undefined || plan.gates === undefined) {
+    return [[['gates'], gates]];
+  }
+  const keys = new Set([...Object.keys(plan.gates), ...Object.keys(gates)] as (keyof typeof gates)[]);
+  return [...keys].map((key): Change => [['gates', key], gates[key]]);
 }
 
 function bitsChanges({ changes }: Extract<EditMessage, { kind: 'setBits' }>, plan: Plan): Change[] {
@@ -64,6 +98,9 @@ function bitsChanges({ changes }: Extract<EditMessage, { kind: 'setBits' }>, pla
     const layer = plan.quantize?.layers[position];
     assertPosition(position, plan.quantize?.layers.length ?? 0);
     if (projection === undefined) {
+      if (typeof bits !== 'number') {
+        throw new RefusedEdit(localize('Bits of single experts belong to a projection.'));
+      }
       return [['quantize', 'layers', position], bits];
     }
     return typeof layer === 'object'
@@ -87,8 +124,10 @@ export function planAfter(text: string, edit: EditMessage, plan: Plan, measureme
     case 'setLocked':
       return editPlanText(text, [[['locked'], edit.locked.length === 0 ? undefined : edit.locked]]);
     case 'setKept':
-      return editPlanText(text, keptChanges(edit, plan));
+      return editPlanText(text, keptChanges(edit, plan, measurements));
     case 'setBits':
       return editPlanText(text, bitsChanges(edit, plan));
+    case 'setGates':
+      return editPlanText(text, gatesChanges(edit, plan));
   }
 }

@@ -1,5 +1,5 @@
 import * as vscode from 'vscode';
-import { protocolVersion } from '../../engine/protocol/messages';
+import { pageVersion } from '../../engine/protocol/pageVersion';
 import type { Plan } from '../../engine/protocol/plan';
 import {
   planEditorMessageSchema,
@@ -26,6 +26,7 @@ import { smallestReplacement } from './planEdits';
 import { runPlanAction } from './planEditorActions';
 import { FrontSolver, frontProblem } from './planFront';
 import { planMeasurements } from './planMeasurementsMessage';
+import { planScores } from './planScores';
 import { SavedFileWatch } from './savedFileWatch';
 
 /** What a plan editor works with. */
@@ -49,7 +50,9 @@ export class PlanEditorSession implements vscode.Disposable {
   private plan: Plan | undefined;
   private table: LossTableName | undefined;
   private edits: Promise<void> = Promise.resolve();
-  private readonly sent = new Map<PlanEditorUpdate['kind'], string>();
+  private readonly sent = new Map<string, string>();
+  /** The routing policy the plan had last: one that was switched off may be switched on again. */
+  private seenGates: Plan['gates'];
   private readonly front: FrontSolver;
   private readonly saved: SavedFileWatch;
   private readonly postSoon = debounce(() => this.postAll(), settleMilliseconds);
@@ -93,12 +96,13 @@ export class PlanEditorSession implements vscode.Disposable {
 
   private measurements(): PlanMeasurements {
     const file = this.document.uri.fsPath;
-    return planMeasurements(this.plan, file, this.match(this.plan), vscode.workspace.isTrusted);
+    return planMeasurements(this.plan, file, this.match(this.plan), vscode.workspace.isTrusted, this.seenGates);
   }
 
   private documentMessage(): PlanDocument {
     const { plan, problem } = readPlanDocument(this.document.getText());
     this.plan = plan ?? this.plan;
+    this.seenGates = plan?.gates ?? this.seenGates;
     return {
       kind: 'document',
       fileName: fileName(this.document.uri.path),
@@ -139,13 +143,23 @@ export class PlanEditorSession implements vscode.Disposable {
     const measurements = this.measurements();
     this.post(measurements);
     this.post(this.statusMessage());
+    this.postScores(measurements);
     const trusted = vscode.workspace.isTrusted;
     void this.front.show(trusted ? frontProblem(this.plan, measurements, this.table) : undefined);
   }
 
-  private post(update: PlanEditorUpdate): void {
-    const text = JSON.stringify(update);
-    if (!this.ready || this.sent.get(update.kind) === text) {
+  /** Large and rarely new: told apart by the run they come from, not by their numbers. */
+  private postScores({ layers }: PlanMeasurements): void {
+    const entry = this.match(this.plan)?.checkpoint;
+    for (const scores of entry === undefined ? [] : planScores(entry, layers)) {
+      const { method, finished, stale } = scores;
+      this.post(scores, `scores of ${method}`, JSON.stringify([finished, stale, layers.length]));
+    }
+  }
+
+  /** Sends what differs from what was sent last on the same topic. */
+  private post(update: PlanEditorUpdate, topic: string = update.kind, text = JSON.stringify(update)): void {
+    if (!this.ready || this.sent.get(topic) === text) {
       return;
     }
     const parsed = planEditorUpdateSchema.safeParse(update);
@@ -153,7 +167,7 @@ export class PlanEditorSession implements vscode.Disposable {
       this.backend.log.error(`The ${update.kind} for the plan editor is malformed: ${parsed.error.message}`);
       return;
     }
-    this.sent.set(update.kind, text);
+    this.sent.set(topic, text);
     void this.webview.postMessage(parsed.data);
   }
 
@@ -173,8 +187,8 @@ export class PlanEditorSession implements vscode.Disposable {
   private async handle(message: PlanEditorMessage): Promise<void> {
     switch (message.kind) {
       case 'ready':
-        if (message.version !== protocolVersion) {
-          this.backend.log.error(`The plan editor's page has protocol ${message.version}, not ${protocolVersion}.`);
+        if (message.version !== pageVersion) {
+          this.backend.log.error(`The plan editor's page has protocol ${message.version}, not ${pageVersion}.`);
           return;
         }
         // A page that was loaded again knows nothing and counts its edits from 1.
@@ -198,6 +212,7 @@ export class PlanEditorSession implements vscode.Disposable {
       case 'setLocked':
       case 'setKept':
       case 'setBits':
+      case 'setGates':
         // One after the other: each is made on the text that the one before left.
         this.edits = this.edits.then(() => this.edit(message));
         await this.edits;

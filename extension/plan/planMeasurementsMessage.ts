@@ -7,6 +7,8 @@ import type { CheckpointEntry } from '../config/checkpointStore';
 import { isProfileStale, isResultStale } from '../config/staleness';
 import { tableObjective } from './layerExplanation';
 import type { PlanMatch } from './planCheckpoint';
+import { knownGates } from './planGates';
+import { planScores } from './planScores';
 
 function editedLayers(summary: CheckpointSummary): EditedLayer[] {
   return summary.layers
@@ -94,20 +96,42 @@ export function expertUse(
       };
 }
 
+/** What the run that wrote the prune section of this plan kept. */
+function prunedTo(
+  plan: Plan | undefined,
+  file: string,
+  { pruneRuns = [], summary }: CheckpointEntry,
+): Pick<PlanMeasurements, 'prunedTo'> {
+  const run = pruneRuns.findLast((each) => each.plan === file);
+  const prune = plan?.prune;
+  const wrote =
+    run !== undefined && run.method === prune?.method && run.ratio === prune.ratio && !isResultStale(run, summary);
+  return wrote ? { prunedTo: run.keep } : {};
+}
+
 /** What is known about the checkpoint of a plan, as the page draws it. */
 export function planMeasurements(
   plan: Plan | undefined,
   file: string,
   match: PlanMatch | undefined,
   trusted: boolean,
+  seenGates?: Plan['gates'],
 ): PlanMeasurements {
   const entry = match?.checkpoint;
   const summary = entry?.summary;
-  const nothing = { kind: 'measurements', layers: [], tables: [], evaluations: [], canEvaluate: false } as const;
+  const nothing: Omit<PlanMeasurements, 'state'> = {
+    kind: 'measurements',
+    layers: [],
+    tables: [],
+    scored: [],
+    gates: [],
+    evaluations: [],
+    canEvaluate: false,
+  };
   if (entry === undefined) {
-    return { ...nothing, tables: [], layers: [], evaluations: [], state: trusted ? 'none' : 'untrusted' };
+    return { ...nothing, state: trusted ? 'none' : 'untrusted' };
   }
-  const known = { ...nothing, layers: [], tables: [], evaluations: [], checkpoint: entry.label };
+  const known = { ...nothing, checkpoint: entry.label };
   if (match?.sameFingerprint === false) {
     return { ...known, state: 'other' };
   }
@@ -128,6 +152,10 @@ export function planMeasurements(
     tables: [...lossTables(entry, layers)],
     ...(use === undefined ? {} : { expertUse: use }),
     ...(wrote ? { solved: budget.activeExperts } : {}),
+    ...prunedTo(plan, file, entry),
+    scored: planScores(entry, layers).map(({ method }) => method),
+    gates: knownGates(entry, layers, plan, seenGates),
+    ...(summary.gateReference === undefined ? {} : { gateReference: summary.gateReference }),
     evaluations: evaluations
       .filter((run) => run.plan === file)
       .map((run) => ({ ...run, stale: isResultStale(run, summary) })),

@@ -5,6 +5,7 @@ import type {
   PlanDocument,
   PlanFront,
   PlanMeasurements,
+  PlanScores,
   PlanStatus,
 } from '../../engine/protocol/planEditor';
 import { evaluations, outputChange, summary } from './webviewSnapshots';
@@ -65,6 +66,8 @@ export const measurements: PlanMeasurements = {
   })),
   tables: [lossTable, lexiTable],
   solved: [3, 4, 4, 4, 5, 5, 5, 6, 6, 6, 6, 6],
+  scored: [],
+  gates: [],
   evaluations: [],
   canEvaluate: true,
 };
@@ -132,14 +135,30 @@ export function deepPlan(
   };
 }
 
-/** The sample plan with pruned experts and bits, and the use of its experts on text. */
-export function prunedPlan(): { plan: Plan; measurements: PlanMeasurements } {
+/** The sample plan with pruned experts and bits, the use of its experts on text, and what two methods think of them. */
+export function prunedPlan(): { plan: Plan; measurements: PlanMeasurements; scores: PlanScores[] } {
   const experts = Array.from({ length: 32 }, (_, expert) => expert);
   const keep = outputChange.map((_, layer) => experts.filter((expert) => (expert * 7 + layer * 3) % 5 !== 0));
   const counts = outputChange.map((_, layer) =>
     experts.map((expert) => Math.round((1 + Math.sin(layer + expert * 1.7)) * 2000)),
   );
+  const score = (method: PlanScores['method'], title: string, of: (count: number) => number): PlanScores => ({
+    kind: 'scores',
+    method,
+    title,
+    rule: `Keeps the experts that ${title} wants.`,
+    reference: 'a paper',
+    tasks: [],
+    calibrationTokens: 24576,
+    finished: '2026-01-02T03:04:05Z',
+    rows: counts.map((layer) => layer.map(of)),
+    stale: false,
+  });
   return {
+    scores: [
+      score('reap', 'Router-weighted activation (REAP)', (count) => 0.01 + ((count * 13) % 997) / 5000),
+      score('ean', 'Activation norm (EAN)', (count) => 3 + ((count * 29) % 1009) / 100),
+    ],
     plan: {
       ...samplePlan,
       prune: { method: 'reap', keep, calibrationTokens: 24576, seed: 0 },
@@ -149,19 +168,58 @@ export function prunedPlan(): { plan: Plan; measurements: PlanMeasurements } {
         symmetric: false,
         scope: 'experts',
         layers: outputChange.map((_, layer) =>
-          layer % 3 === 0 ? 4 : { gate: 3, up: 3, down: layer % 2 ? 4 : [2, 4] },
+          layer % 3 === 0
+            ? 4
+            : { gate: 3, up: 3, down: layer % 2 ? 4 : keep[layer]!.map((expert) => (expert % 2 === 0 ? 2 : 4)) },
         ),
         seed: 0,
       },
     },
     measurements: {
       ...measurements,
+      scored: ['reap', 'ean'],
       expertUse: {
         tokens: 16000,
         counts,
         weak: outputChange.map((_, layer) => (layer === 4 ? [3, 9] : [])),
         stale: false,
       },
+    },
+  };
+}
+
+/** The sample plan with merged groups in every layer. */
+export function mergedPlan(): Plan {
+  const groups = outputChange.map((_, layer) => [
+    [0, 5, 9 + layer],
+    [1, 30],
+    [2, 3, 4],
+    ...Array.from({ length: 32 }, (_, expert) => expert)
+      .filter((expert) => ![0, 1, 2, 3, 4, 5, 30, 9 + layer].includes(expert))
+      .map((expert) => [expert]),
+  ]);
+  return { ...samplePlan, merge: { method: 'hc-smoe', groups, seed: 0 } };
+}
+
+/** The sample plan with measured factors on its layers, and measurements that know them and the trained reference. */
+export function routedPlan(): { plan: Plan; measurements: PlanMeasurements; scale: number[] } {
+  const scale = samplePlan.activeExperts!.map((active) => Number((1 + (trained - active) / 20).toPrecision(4)));
+  return {
+    scale,
+    plan: { ...samplePlan, gates: { scale, calibrationTokens: 8192, seed: 0 } },
+    measurements: {
+      ...measurements,
+      gates: [
+        { policy: 'reference', values: scale.map(() => trained), seed: 0, stale: false },
+        {
+          policy: 'scale',
+          values: scale,
+          activeExperts: [...samplePlan.activeExperts!],
+          tokens: 8192,
+          seed: 0,
+          stale: false,
+        },
+      ],
     },
   };
 }

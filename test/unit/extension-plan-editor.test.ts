@@ -1,13 +1,14 @@
 import { parse } from 'jsonc-parser';
 import { describe, expect, it } from 'vitest';
 import { planSchema, type Plan } from '../../engine/protocol/plan';
-import type { PlanEditorMessage } from '../../engine/protocol/planEditor';
+import type { KnownGates, PlanEditorMessage, PlanMeasurements } from '../../engine/protocol/planEditor';
 import { solveBudgets } from '../../engine/jobs/solveBudgets';
 import { planAfter, RefusedEdit } from '../../extension/plan/planChanges';
 import { readPlanDocument } from '../../extension/plan/planDocumentText';
 import { editPlanText, smallestReplacement } from '../../extension/plan/planEdits';
 import { FrontSolver, frontProblem } from '../../extension/plan/planFront';
 import { lossTables, planMeasurements } from '../../extension/plan/planMeasurementsMessage';
+import { planScores } from '../../extension/plan/planScores';
 import { budget as budgetResult, profile, summary } from '../support/webviewSnapshots';
 import { measurements, samplePlan } from '../support/planEditorSamples';
 
@@ -115,6 +116,40 @@ describe('edits of a plan text', () => {
     });
   });
 
+  it('start a prune section where the plan has none, and say which score decided', () => {
+    const text = '{\n  "version": 1\n}\n';
+    const changes = [{ position: 1, keep: [0, 5] }];
+    const byHand = planSchema.parse(JSON.parse(after(text, { kind: 'setKept', changes } as never)));
+    const all = Array.from({ length: 32 }, (_, expert) => expert);
+    expect(byHand.prune).toEqual({
+      method: 'by-hand',
+      keep: measurements.layers.map((_, layer) => (layer === 1 ? [0, 5] : all)),
+      seed: 0,
+    });
+    const by = { method: 'ean', ratio: 0.5, calibrationTokens: 99 };
+    const followed = planSchema.parse(JSON.parse(after(text, { kind: 'setKept', changes, by } as never)));
+    expect(followed.prune).toMatchObject(by);
+    const before = { ...byHand, prune: { ...byHand.prune!, tasks: ['code'], statistics: 'hash', ratio: 0.1 } };
+    const again = { kind: 'setKept', changes, by: { method: 'reap' } };
+    const { prune } = planSchema.parse(JSON.parse(after(JSON.stringify(before, undefined, 2), again as never)));
+    expect(prune).toEqual({ method: 'reap', keep: byHand.prune!.keep, seed: 0 });
+    expect(() => after(text, { kind: 'setKept', changes: [{ position: 12, keep: [0] }] } as never)).toThrow(
+      RefusedEdit,
+    );
+  });
+
+  it('switch the routing policy, and leave nothing of the one before', () => {
+    const gates = { scale: [1.25, 1.5], calibrationTokens: 512, seed: 3 };
+    const text = JSON.stringify({ version: 1, activeExperts: [1, 2], gates }, undefined, 2);
+    const off = after(text, { kind: 'setGates' } as never);
+    expect(planSchema.parse(JSON.parse(off))).toEqual({ version: 1, activeExperts: [1, 2] });
+    const reference = { reference: [8, 8], seed: 0 };
+    expect(planSchema.parse(JSON.parse(after(text, { kind: 'setGates', gates: reference } as never))).gates).toEqual(
+      reference,
+    );
+    expect(after(off, { kind: 'setGates', gates } as never)).toContain('"scale": [1.25, 1.5]');
+  });
+
   it('give one projection of a uniform layer bits of its own', () => {
     const quantize = {
       method: 'gptq',
@@ -130,6 +165,11 @@ describe('edits of a plan text', () => {
       ...quantize,
       layers: [4, { gate: 4, up: 4, down: 2 }],
     });
+    const list = { position: 1, projection: 'down', bits: [2, 4] };
+    const single = planSchema.parse(JSON.parse(after(edited, { kind: 'setBits', changes: [list] } as never)));
+    expect(single.quantize?.layers[1]).toEqual({ gate: 4, up: 4, down: [2, 4] });
+    const whole = { kind: 'setBits', changes: [{ position: 1, bits: [2, 4] }] };
+    expect(() => after(edited, whole as never)).toThrow(RefusedEdit);
   });
 
   it('are the smallest replacement that leads from text to text', () => {
@@ -211,6 +251,73 @@ describe('what is known about the checkpoint', () => {
     const unread = { folder: entry.folder, label: entry.label, evaluations: [] };
     expect(state({ checkpoint: { ...unread, state: 'inspecting' }, sameFingerprint: undefined })).toBe('reading');
     expect(state({ checkpoint: { ...unread, state: 'failed' }, sameFingerprint: undefined })).toBe('failed');
+  });
+
+  it('has the scores of methods that rank every expert of every layer, and says which are outdated', () => {
+    const scored = (method: 'reap' | 'ean', fingerprint: string, experts: number) => ({
+      fingerprint,
+      method,
+      title: method,
+      rule: '',
+      reference: '',
+      tasks: [],
+      seed: 0,
+      finished: '2026-01-01T00:00:00Z',
+      layers: measurements.layers.map(({ index }) => ({
+        index,
+        scores: Array.from({ length: experts }, (_, expert) => expert),
+      })),
+    });
+    const { layers } = planMeasurements(samplePlan, '/m/a.moeplan.json', match, true);
+    const expertScores = [scored('reap', summary.fingerprint, 32), scored('ean', 'other', 32)];
+    const found = planScores({ expertScores, summary }, layers);
+    expect(found.map(({ method, stale }) => [method, stale])).toEqual([
+      ['reap', false],
+      ['ean', true],
+    ]);
+    expect(found[0]?.rows).toHaveLength(12);
+    expect(planScores({ expertScores: [scored('reap', summary.fingerprint, 31)], summary }, layers)).toEqual([]);
+    const known = { ...match, checkpoint: { ...entry, expertScores } };
+    expect(planMeasurements(samplePlan, '/m/a.moeplan.json', known, true).scored).toEqual(['reap', 'ean']);
+  });
+
+  it('knows what the run that wrote the plan kept, as long as the plan says it is that run', () => {
+    const keep = measurements.layers.map(() => [0, 1]);
+    const run = { fingerprint: summary.fingerprint, method: 'reap' as const, ratio: 0.5, keep, seed: 0, finished: '' };
+    const pruneRuns = [{ ...run, plan: '/m/a.moeplan.json' }];
+    const known = (prune: Plan['prune']): PlanMeasurements['prunedTo'] =>
+      planMeasurements(
+        { ...samplePlan, ...(prune && { prune }) },
+        '/m/a.moeplan.json',
+        { ...match, checkpoint: { ...entry, pruneRuns } },
+        true,
+      ).prunedTo;
+    expect(known({ method: 'reap', ratio: 0.5, keep, seed: 0 })).toEqual(keep);
+    expect(known({ method: 'ean', ratio: 0.5, keep, seed: 0 })).toBeUndefined();
+    expect(known(undefined)).toBeUndefined();
+  });
+
+  it('knows the routing policies of earlier runs, of the plan before, and the trained reference where routers divide', () => {
+    const run = (k: number) => ({
+      fingerprint: summary.fingerprint,
+      activeExperts: measurements.layers.map(() => k),
+      gates: { scale: measurements.layers.map(() => 1 + k / 10), calibrationTokens: 64, seed: 0 },
+    });
+    const gatesOf = (part: object, seen?: Plan['gates']): KnownGates[] =>
+      planMeasurements(samplePlan, '/m/a.moeplan.json', { ...match, checkpoint: { ...entry, ...part } }, true, seen)
+        .gates;
+    expect(gatesOf({})).toEqual([]);
+    const divides = { ...summary, gateReference: { supported: true } };
+    expect(gatesOf({ summary: divides }).map(({ policy, values }) => [policy, values[0]])).toEqual([['reference', 8]]);
+    const runs = gatesOf({ gateRuns: [run(2), run(3)] });
+    expect(runs.map(({ values, activeExperts, tokens }) => [values[0], activeExperts?.[0], tokens])).toEqual([
+      [1.2, 2, 64],
+      [1.3, 3, 64],
+    ]);
+    const own = { scale: measurements.layers.map(() => 1.7), seed: 0 };
+    expect(gatesOf({ gateRuns: [run(2)] }, own).map(({ values }) => values[0])).toEqual([1.7, 1.2]);
+    expect(gatesOf({ gateRuns: [run(2)] }, run(2).gates)).toHaveLength(1);
+    expect(gatesOf({}, { scale: [1], seed: 0 })).toEqual([]);
   });
 
   it('lists evaluations of this plan alone', () => {

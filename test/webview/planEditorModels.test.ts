@@ -1,12 +1,16 @@
 import { describe, expect, test } from 'vitest';
 import { barIntent } from '../../webviews/plan-editor/barKeys';
-import { averageBits, bitsArithmetic, effectiveBits } from '../../webviews/plan-editor/bitsModel';
+import { applyPreset, bitsPresets, setBits } from '../../webviews/plan-editor/bitsGestures';
+import { averageBits, effectiveBits, remainingExperts } from '../../webviews/plan-editor/bitsModel';
+import { bitsArithmetic } from '../../webviews/plan-editor/bitsText';
 import { allocated, asTrained, gradient, setAll, stepped } from '../../webviews/plan-editor/budgetGestures';
 import { pruneByRatio, pruneByThreshold, setCells } from '../../webviews/plan-editor/expertGestures';
 import { cellsIn } from '../../webviews/plan-editor/cellRange';
+import { formatScore, knownScores, rankOf, scoreInUse, usualThreshold } from '../../webviews/plan-editor/expertScores';
 import { PendingEdits } from '../../webviews/plan-editor/pendingEdits';
+import { bestKnown, gatesFor, isForOtherNumbers } from '../../webviews/plan-editor/routingModel';
 import { lossAlong, sensitivityBackground } from '../../webviews/plan-editor/sensitivityBackground';
-import { lossTable, measurements, samplePlan } from '../support/planEditorSamples';
+import { lossTable, measurements, prunedPlan, routedPlan, samplePlan } from '../support/planEditorSamples';
 
 const layers = [8, 8, 4, 8].map((trained, position) => ({
   position,
@@ -95,7 +99,7 @@ describe('gestures on experts', () => {
     experts: 4,
     least: 2,
     kept: new Set([0, 1, 2, 3]),
-    use: [0.5, 0.1, 0.4, 0.02],
+    scores: [0.5, 0.1, 0.4, 0.02],
   }));
 
   test('keep at least as many as are active', () => {
@@ -104,11 +108,11 @@ describe('gestures on experts', () => {
     expect(pruneByRatio(rows, 0.9)).toEqual([0, 1].map((position) => ({ position, keep: [0, 2] })));
   });
 
-  test('prune the least used by share and by threshold', () => {
+  test('prune the lowest scores by share and by threshold', () => {
     expect(pruneByRatio(rows, 0.25)[0]).toEqual({ position: 0, keep: [0, 1, 2] });
     expect(pruneByThreshold(rows, 0.05)[0]).toEqual({ position: 0, keep: [0, 1, 2] });
     expect(pruneByThreshold(rows, 0)).toEqual([]);
-    expect(pruneByRatio([{ ...rows[0]!, use: undefined }], 0.5)).toEqual([]);
+    expect(pruneByRatio([{ ...rows[0]!, scores: undefined }], 0.5)).toEqual([]);
   });
 
   test('a pruned expert comes back', () => {
@@ -123,12 +127,15 @@ describe('gestures on experts', () => {
 
 describe('bits', () => {
   test('of a weight count its share of scales and zero points', () => {
-    expect(effectiveBits(4, { group: 32, symmetric: false })).toBe(4 + 16 / 32 + 4 / 32);
-    expect(effectiveBits(4, { group: 128, symmetric: true })).toBe(4.125);
-    expect(effectiveBits(16, { group: 32, symmetric: false })).toBe(16);
-    expect(bitsArithmetic(4, { group: 32, symmetric: false })).toBe(
+    expect(effectiveBits(4, { group: 32, symmetric: false }, 'up')).toBe(4 + 16 / 32 + 4 / 32);
+    expect(effectiveBits(4, { group: 128, symmetric: true }, 'up')).toBe(4.125);
+    expect(effectiveBits(16, { group: 32, symmetric: false }, 'down')).toBe(16);
+    expect(bitsArithmetic(4, { group: 32, symmetric: false }, 'gate')).toBe(
       '4 (codes) + 16/32 (scales) + 4/32 (zero points) = 4.625 bits a weight.',
     );
+    const groups = { group: 128, groups: { down: 32 }, symmetric: true };
+    expect(effectiveBits(4, groups, 'gate')).toBe(4.125);
+    expect(effectiveBits(4, groups, 'down')).toBe(4.5);
   });
 
   test('average over layers, projections and experts', () => {
@@ -142,5 +149,111 @@ describe('bits', () => {
     };
     expect(averageBits(quantize).codes).toBeCloseTo((4 + 4 + 4 + 2 + 2 + 3) / 6, 12);
     expect(averageBits(quantize).effective - averageBits(quantize).codes).toBeCloseTo(0.5, 12);
+    const { parts } = averageBits(quantize);
+    expect(parts.map(({ bits }) => bits)).toEqual([2, 4]);
+    expect(parts.reduce((sum, { share }) => sum + share, 0)).toBeCloseTo(1, 12);
+  });
+
+  const mixed = { layers: [4, { gate: 3, up: 3, down: [2, 4, 2] }] };
+
+  test('of single experts are lists only where they differ', () => {
+    const at = (position: number, order: number) => ({ position, projection: 'down' as const, order });
+    expect(setBits(mixed, [2, 3], [at(0, 1)], 8)).toEqual([{ position: 0, projection: 'down', bits: [4, 8] }]);
+    expect(setBits(mixed, [2, 3], [at(1, 0), at(1, 2)], 4)).toEqual([{ position: 1, projection: 'down', bits: 4 }]);
+    expect(setBits(mixed, [2, 3], [at(1, 1)], 4)).toEqual([]);
+    const whole = { position: 1, projection: 'up' as const };
+    expect(setBits(mixed, [2, 3], [whole], 8)).toEqual([{ ...whole, bits: 8 }]);
+    expect(setBits({ layers: [{ up: 4 }] }, [2], [{ position: 0, projection: 'gate' }], 8)).toEqual([]);
+  });
+
+  test('by a preset change what differs', () => {
+    const ends = bitsPresets.find(({ name }) => name === 'planPresetEnds')!;
+    expect(applyPreset({ layers: [4, 4, { down: 4 }] }, ends)).toEqual([
+      ...['gate', 'up', 'down'].map((projection) => ({ position: 0, projection, bits: 8 })),
+      { position: 2, projection: 'down', bits: 8 },
+    ]);
+  });
+
+  test('are listed for the experts that are left, of merged ones for the first', () => {
+    const plan = {
+      ...samplePlan,
+      prune: { method: 'reap', keep: [[1, 3, 4]], seed: 0 },
+      merge: { method: 'hc-smoe', groups: [[[1, 4], [3]]], seed: 0 },
+    };
+    expect(remainingExperts(plan, [6])).toEqual([[1, 3]]);
+    expect(remainingExperts({ ...plan, merge: { ...plan.merge, options: { router: 'all' } } }, [6])).toEqual([
+      [1, 3, 4],
+    ]);
+    expect(remainingExperts(samplePlan, [3])).toEqual([[0, 1, 2]]);
+  });
+});
+
+describe('scores of experts', () => {
+  const { plan, measurements: known, scores } = prunedPlan();
+  const view = { measurements: known, scores: new Map(scores.map((each) => [each.method as string, each])) };
+
+  test('are the use and every method whose numbers are there; counting choices again is no score of its own', () => {
+    expect(knownScores(view).map(({ name }) => name)).toEqual(['use', 'reap', 'ean']);
+    const counted = { ...scores[0]!, method: 'frequency' as const };
+    const repeated = {
+      measurements: { ...known, scored: ['frequency' as const] },
+      scores: new Map([['frequency', counted]]),
+    };
+    expect(knownScores(repeated).map(({ name }) => name)).toEqual(['use']);
+    const ofTask = { ...repeated, scores: new Map([['frequency', { ...counted, tasks: ['code'] }]]) };
+    expect(knownScores(ofTask).map(({ name }) => name)).toEqual(['use', 'frequency']);
+    expect(knownScores({ ...view, scores: new Map() }).map(({ name }) => name)).toEqual(['use']);
+    expect(knownScores(view)[1]).toBe(knownScores(view)[1]);
+  });
+
+  test('begin with that of the plan, unless it is outdated', () => {
+    const all = knownScores(view);
+    expect(scoreInUse(all, undefined, plan)?.name).toBe('reap');
+    expect(scoreInUse(all, 'ean', plan)?.name).toBe('ean');
+    expect(scoreInUse(all, 'gone', samplePlan)?.name).toBe('use');
+    const stale = all.map((score) => ({ ...score, stale: score.name !== 'ean' }));
+    expect(scoreInUse(stale, undefined, plan)?.name).toBe('ean');
+  });
+
+  test('are written in their unit, and ranked with ties at the better place', () => {
+    const [use, reap] = knownScores(view);
+    expect([formatScore(use!, 0.125), formatScore(reap!, 0.02345)]).toEqual(['12.5%', '0.0235']);
+    expect([0, 1, 2, 3].map((expert) => rankOf([5, 7, 7, 1], expert))).toEqual([3, 1, 1, 4]);
+    const threshold = usualThreshold(reap!);
+    const below = reap!.rows.flat().filter((score) => score < threshold).length;
+    expect(below / reap!.rows.flat().length).toBeCloseTo(0.1, 1);
+  });
+});
+
+describe('routing policies', () => {
+  const { plan, measurements: known, scale } = routedPlan();
+  const layersFor = (active: readonly number[]) =>
+    active.map((each, position) => ({ position, active: each, trained: 8, name: String(position) })) as never;
+  const view = { plan, measurements: known, layers: layersFor(plan.activeExperts!) };
+
+  test('take the factors that were measured for the numbers of the plan, else the newest', () => {
+    const newer = { ...known.gates[1]!, values: scale.map(() => 2), activeExperts: scale.map(() => 2) };
+    const gates = [...known.gates, newer];
+    expect(bestKnown('scale', { ...view, measurements: { ...known, gates } })?.values).toEqual(scale);
+    const other = { ...view, layers: layersFor(scale.map(() => 7)), measurements: { ...known, gates } };
+    expect(bestKnown('scale', other)?.values).toEqual(newer.values);
+    expect(isForOtherNumbers(view)).toBe(false);
+    expect(isForOtherNumbers(other)).toBe(true);
+    expect(isForOtherNumbers({ ...view, measurements: { ...known, gates: [] } })).toBeUndefined();
+  });
+
+  test('become the section of the plan, with what they were measured on', () => {
+    expect(gatesFor('scale', view)).toEqual({ scale, calibrationTokens: 8192, seed: 0 });
+    expect(gatesFor('reference', view)).toEqual({ reference: scale.map(() => 8), seed: 0 });
+    expect(gatesFor('none', view)).toBeUndefined();
+    expect(gatesFor('scale', { ...view, measurements: { ...known, gates: [] } })).toBeUndefined();
+  });
+
+  test('are shown while their edit is on its way', () => {
+    const pending = new PendingEdits();
+    pending.add({ kind: 'setGates' });
+    expect(pending.apply(plan, known)).not.toHaveProperty('gates');
+    pending.add({ kind: 'setGates', gates: { reference: [8], seed: 0 } });
+    expect(pending.apply(plan, known).gates).toEqual({ reference: [8], seed: 0 });
   });
 });

@@ -26,6 +26,8 @@ export interface FigureOptions {
   /** One line about a position, for tooltip, visible readout and live region. */
   readonly describe: (position: GridPosition) => string;
   readonly onMove?: (position: GridPosition) => void;
+  /** The pointer is over another mark. */
+  readonly onHover?: (position: GridPosition) => void;
   /** Enter on the cursor, or a click on a mark. */
   readonly onActivate?: (position: GridPosition) => void;
   readonly createSurface: (canvas: HTMLCanvasElement) => ChartSurface;
@@ -162,6 +164,7 @@ export class ChartFigure {
       return;
     }
     this.hovered = position;
+    this.options.onHover?.(position);
     const area = this.surface.place(position);
     if (area === undefined) {
       return;

@@ -22,6 +22,10 @@ export interface ExpertGridData {
   /** Score of every expert, row by row; NaN where none is known. The same object as long as they are the same. */
   readonly scores: Float64Array;
   readonly marks: readonly ExpertMark[];
+  /** Numbers to write into cells, row by row; none where empty. */
+  readonly labels?: readonly (number | undefined)[];
+  /** Cells with a warning, counted row by row. */
+  readonly flagged?: ReadonlySet<number>;
   readonly selected: ReadonlySet<number>;
   readonly rowTitle: string;
   readonly columnTitle: string;
@@ -31,13 +35,24 @@ export interface ExpertGridData {
 const axisRoom = 4;
 /** Cells smaller than this, in CSS pixels, carry no lines: their marks are shades alone. */
 const smallestLined = 6;
+/** Share of a cell's height that a number takes, and the largest it gets, in CSS pixels. */
+const labelHeight = 0.75;
+const largestLabel = 11;
+const smallestLabel = 7;
+/** Side of the corner that marks a warning, as a share of a cell and at most, in CSS pixels. */
+const cornerShare = 0.5;
+const largestCorner = 6;
 /** How much of a cell's colour a mark leaves. */
 const shades: Readonly<Record<ExpertMark, number>> = { none: 1, kept: 1, pruned: 0.16, merged: 0.5 };
 
-/** Layers by experts: colours are scores, pruned experts fade and are crossed out, merged ones fade and are struck through. */
+/**
+ * Layers by experts: colours are scores, pruned experts fade and are crossed out, merged ones fade and are struck through. Numbers name
+ * groups where there is room for them; the cells that belong together with the one under the cursor are outlined at any size.
+ */
 export class ExpertGrid implements ChartSurface {
   range: ValueRange | undefined;
   private data: ExpertGridData | undefined;
+  private related: ReadonlySet<number> = new Set();
   private theme: ChartTheme = readChartTheme();
   private readonly table = cividisTable();
   private readonly scores = new HeatMapBitmap();
@@ -74,6 +89,15 @@ export class ExpertGrid implements ChartSurface {
     this.chart.options = this.chartOptions();
     this.chart.resize();
     this.chart.update('none');
+  }
+
+  /** Outlines cells that belong together, counted row by row. */
+  relate(cells: ReadonlySet<number>): void {
+    const same = cells.size === this.related.size && [...cells].every((cell) => this.related.has(cell));
+    this.related = cells;
+    if (!same) {
+      this.chart.draw();
+    }
   }
 
   hit(x: number, y: number): GridPosition | undefined {
@@ -138,7 +162,10 @@ export class ExpertGrid implements ChartSurface {
       this.scores.draw(context, area.left, area.top, area.width, area.height);
     }
     this.drawMarks(context, area, width, height);
-    this.drawSelection(context, area, width, height);
+    this.drawLabels(context, area, width, height);
+    this.drawFlags(context, area, width, height);
+    this.drawOutlines(context, area, width, height, this.related, theme.foreground);
+    this.drawOutlines(context, area, width, height, data.selected, theme.second);
     context.strokeStyle = theme.border ?? theme.lines;
     context.lineWidth = 1;
     context.strokeRect(area.left, area.top, area.width, area.height);
@@ -181,19 +208,69 @@ export class ExpertGrid implements ChartSurface {
     context.stroke(lines);
   }
 
-  private drawSelection(context: CanvasRenderingContext2D, area: Area, width: number, height: number): void {
+  /** Numbers on a plate of the page's colour, so that they can be read on every colour of the scale. */
+  private drawLabels(context: CanvasRenderingContext2D, area: Area, width: number, height: number): void {
     const { data, theme } = this;
-    if (data === undefined || data.selected.size === 0) {
+    const size = Math.min(largestLabel, Math.floor(height * labelHeight));
+    if (size < smallestLabel || data?.labels === undefined) {
+      return;
+    }
+    context.font = `600 ${String(size)}px ${theme.fontFamily}`;
+    context.textAlign = 'center';
+    context.textBaseline = 'middle';
+    data.labels.forEach((label, cell) => {
+      const written = label === undefined ? '' : String(label);
+      const plate = context.measureText(written).width + 3;
+      if (written === '' || plate > width) {
+        return;
+      }
+      const { left, top } = this.corner(area, cell);
+      context.fillStyle = theme.page;
+      context.fillRect(left + (width - plate) / 2, top + (height - size) / 2 - 1, plate, size + 1);
+      context.fillStyle = theme.foreground;
+      context.fillText(written, left + width / 2, top + height / 2);
+    });
+  }
+
+  /** A corner of the foreground's colour, edged with the page's. */
+  private drawFlags(context: CanvasRenderingContext2D, area: Area, width: number, height: number): void {
+    const { data, theme } = this;
+    const side = Math.min(largestCorner, Math.min(width, height) * cornerShare);
+    for (const cell of data?.flagged ?? []) {
+      const { left, top } = this.corner(area, cell);
+      const right = left + width;
+      context.beginPath();
+      context.moveTo(right - side, top);
+      context.lineTo(right, top);
+      context.lineTo(right, top + side);
+      context.closePath();
+      context.strokeStyle = theme.page;
+      context.lineWidth = 2;
+      context.stroke();
+      context.fillStyle = theme.foreground;
+      context.fill();
+    }
+  }
+
+  private drawOutlines(
+    context: CanvasRenderingContext2D,
+    area: Area,
+    width: number,
+    height: number,
+    cells: ReadonlySet<number>,
+    outline: string,
+  ): void {
+    if (cells.size === 0) {
       return;
     }
     const outlines = new Path2D();
-    for (const cell of data.selected) {
+    for (const cell of cells) {
       const { left, top } = this.corner(area, cell);
       outlines.rect(left + 0.5, top + 0.5, width - 1, height - 1);
     }
     for (const [colour, lineWidth] of [
-      [theme.page, 3],
-      [theme.second, 1.5],
+      [this.theme.page, 3],
+      [outline, 1.5],
     ] as const) {
       context.strokeStyle = colour;
       context.lineWidth = Math.min(lineWidth, width / 2);

@@ -4,29 +4,37 @@ import { ExpertGrid } from '../charts/expertGrid';
 import { createColourLegend } from '../charts/legend';
 import { text } from '../strings';
 import { element, setText } from '../ui-kit/elements';
+import type { GridPosition } from '../ui-kit/gridCursor';
 import { formatDecimals } from '../ui-kit/numbers';
-import { createButton } from '../ui-kit/toolkit';
-import { averageBits, bitsText, explainBits, layerBits, meanBits, offeredBits, projections } from './bitsModel';
+import { applyPreset, setBits } from './bitsGestures';
+import type { BitsChange } from './bitsGestures';
+import { BitsGrid } from './bitsGrid';
+import { averageBits } from './bitsModel';
+import { bitsLine, bitsText, explainBits, explainCodes, explainEffective } from './bitsText';
+import { createBitsToolbar } from './bitsToolbar';
+import { createFactTiles } from './factTiles';
+import { GridSelection } from './gridSelection';
 import type { PlanView } from './layerState';
 import { createSection } from './section';
 import type { EditorContext, EditorPart } from './section';
 
-/** Keys that give a cell its bits: the digit, and 6 for 16. */
+/** Keys that give cells their bits: the digit, and 6 for 16. */
 const bitKeys: Readonly<Record<string, number>> = { '2': 2, '3': 3, '4': 4, '8': 8, '6': 16 };
 
-/** Bits per layer and projection: a heat map with its table, effective bits with their arithmetic. */
+/** Bits per layer and projection, or per expert: a heat map with its table, effective bits with their arithmetic. */
 export class BitsSection implements EditorPart {
   readonly root: HTMLElement;
   private view: PlanView | undefined;
+  private grid: BitsGrid | undefined;
   private chart: ExpertGrid | undefined;
   private restored = false;
   private readonly figure: ChartFigure;
+  private readonly selection: GridSelection;
+  private readonly tiles;
+  private readonly toolbar;
   private readonly shell;
   private readonly facts = element('p', { className: 'note' });
   private readonly legend = createColourLegend();
-  private readonly buttons = offeredBits.map((bits) =>
-    createButton({ label: String(bits), appearance: 'secondary', onPress: () => this.setAt(bits) }),
-  );
 
   constructor(private readonly context: EditorContext) {
     this.figure = new ChartFigure({
@@ -34,46 +42,58 @@ export class BitsSection implements EditorPart {
       mode: 'cells',
       hint: text('planBitsHint'),
       describe: ({ row, column }) => this.line(row, column),
-      onMove: (position) => {
-        context.state.change({ bits: position });
-        this.explain(position.row, position.column);
-      },
+      onMove: (position) => this.moved(position),
+      onHover: (position) => this.explain(position),
       createSurface: (canvas) => {
         this.chart = new ExpertGrid(canvas);
         return this.chart;
       },
     });
+    this.selection = new GridSelection({
+      figure: this.figure,
+      chart: () => this.chart,
+      columns: () => this.grid?.columns ?? 1,
+      onChange: () => this.render(),
+    });
     this.figure.root.addEventListener('keydown', (event) => {
       const bits = bitKeys[event.key];
       if (bits !== undefined && !event.ctrlKey && !event.metaKey && !event.altKey) {
         event.preventDefault();
-        this.setAt(bits);
+        this.setChosen(bits);
       }
     });
-    const toolbar = element(
-      'div',
-      { className: 'toolbar-group bits-toolbar', attributes: { role: 'group', 'aria-label': text('planBitsGroup') } },
-      [element('span', { text: text('planBitsGroup') }), ...this.buttons.map(({ root }) => root)],
-    );
+    this.tiles = createFactTiles(context.explanation, text('planBitsTotals'), [
+      text('planBitsCodes'),
+      text('planBitsEffective'),
+    ]);
+    this.toolbar = createBitsToolbar({
+      set: (bits) => this.setChosen(bits),
+      preset: (preset) => this.edit(this.grid === undefined ? [] : applyPreset(this.grid.quantize, preset)),
+      show: (bitsShown) => {
+        if (bitsShown !== context.state.current.bitsShown) {
+          context.state.change({ bitsShown });
+          this.selection.select([]);
+        }
+      },
+    });
     const showTable = (shown: boolean): void => {
       this.figure.showTable(shown);
     };
     const options = { name: 'quantization', title: 'planQuantization', onTable: showTable } as const;
-    this.shell = createSection(context, options, [this.facts, toolbar, this.figure.root, this.legend.root]);
+    const body = [this.facts, this.tiles.root, this.toolbar.root, this.figure.root, this.legend.root];
+    this.shell = createSection(context, options, body);
     this.root = this.shell.root;
     showTable(context.state.current.tables.includes('quantization'));
   }
 
   update(view: PlanView): void {
     this.view = view;
-    const quantize = this.quantize();
-    this.root.hidden = quantize === undefined;
-    if (quantize !== undefined) {
-      this.render(quantize);
-    }
+    this.root.hidden = this.quantize() === undefined;
+    this.render();
   }
 
   dispose(): void {
+    this.selection.dispose();
     this.figure.dispose();
   }
 
@@ -88,96 +108,87 @@ export class BitsSection implements EditorPart {
   }
 
   private line(row: number, column: number): string {
-    const projection = projections[column];
-    const quantize = this.quantize();
-    const bits = projection && layerBits(quantize?.layers[row], projection);
-    return projection === undefined
+    const place = this.grid?.place(row, column);
+    return place === undefined || this.grid === undefined
       ? ''
-      : text('planBitsLine', { layer: this.name(row), projection, bits: bitsText(bits) });
+      : bitsLine(this.grid.quantize, this.name(row), place.projection, place.bits, place.expert);
   }
 
-  private explain(row: number, column: number): void {
-    const projection = projections[column];
+  private moved(position: GridPosition): void {
+    const before = this.context.state.current.bits;
+    this.context.state.change({ bits: position });
+    this.selection.moved(before, position);
+    this.explain(position);
+  }
+
+  private explain({ row, column }: GridPosition): void {
+    const place = this.grid?.place(row, column);
+    if (place !== undefined && this.grid !== undefined) {
+      const { projection, bits, expert } = place;
+      this.context.explanation.show(explainBits(this.grid.quantize, this.name(row), projection, bits, expert));
+    }
+  }
+
+  private edit(changes: BitsChange[]): void {
+    if (this.view?.editable === true && changes.length > 0) {
+      this.context.edit({ kind: 'setBits', changes });
+    }
+  }
+
+  /** Gives the selected cells, or the one under the cursor, their bits. */
+  private setChosen(bits: number): void {
+    const { grid } = this;
+    if (grid === undefined) {
+      return;
+    }
+    const { row, column } = this.figure.grid.position;
+    const { cells } = this.selection;
+    const places = grid.places(cells.size === 0 ? [row * grid.columns + column] : cells);
+    this.edit(setBits(grid.quantize, grid.remaining, places, bits));
+    this.explain({ row, column });
+  }
+
+  private render(): void {
+    const { chart, view } = this;
     const quantize = this.quantize();
-    const bits = projection && layerBits(quantize?.layers[row], projection);
-    if (projection !== undefined && quantize !== undefined && bits !== undefined) {
-      this.context.explanation.show(explainBits(quantize, this.name(row), projection, bits));
+    if (view === undefined || quantize === undefined || chart === undefined) {
+      return;
     }
-  }
-
-  private setAt(bits: number): void {
-    const { row: position, column } = this.figure.grid.position;
-    const projection = projections[column];
-    const present = projection && layerBits(this.quantize()?.layers[position], projection);
-    if (this.view?.editable === true && projection !== undefined && present !== undefined && present !== bits) {
-      this.context.edit({ kind: 'setBits', changes: [{ position, projection, bits }] });
-      this.explain(position, column);
-    }
-  }
-
-  private render(quantize: PlanQuantize): void {
-    const { chart } = this;
-    const { layers } = quantize;
-    const values = Float64Array.from(
-      layers.flatMap((layer) =>
-        projections.map((projection) => {
-          const bits = layerBits(layer, projection);
-          return bits === undefined ? Number.NaN : meanBits(bits);
-        }),
-      ),
-    );
-    const headers = {
-      rowHeaders: layers.map((_, row) => this.name(row)),
-      columnHeaders: [...projections],
-    };
-    chart?.update({
-      scores: values,
-      rows: layers.length,
-      columns: projections.length,
-      ...headers,
-      rowTitle: text('layerAxis'),
-      columnTitle: text('planProjectionAxis'),
-      marks: [],
-      selected: new Set(),
-    });
-    const range = chart?.range;
-    if (range !== undefined) {
-      const { minimum, maximum } = range;
-      this.legend.update(
-        formatDecimals(minimum, 1),
-        formatDecimals((minimum + maximum) / 2, 1),
-        formatDecimals(maximum, 1),
-      );
-    }
-    const average = averageBits(quantize);
-    const facts = text('planBitsSentence', {
-      method: quantize.method,
-      codes: formatDecimals(average.codes, 2),
-      effective: formatDecimals(average.effective, 3),
-      group: quantize.group,
-    });
-    setText(this.facts, facts);
-    this.shell.setNote(
-      quantize.effectiveBits === undefined
-        ? ''
-        : text('planBitsRecorded', { effective: formatDecimals(quantize.effectiveBits, 3) }),
-    );
-    this.figure.update(facts, {
+    const shown = this.context.state.current.bitsShown;
+    const grid = new BitsGrid(view.plan, quantize, view.layers, shown);
+    this.grid = grid;
+    const { cells } = this.selection;
+    chart.update(grid.data(cells));
+    this.figure.root.classList.toggle('wide', shown !== 'projections');
+    this.renderFacts(quantize, chart);
+    this.figure.update(text('planBitsTable'), {
       label: text('planBitsTable'),
       corner: text('layerAxis'),
-      ...headers,
-      cell: (row, column) => {
-        const projection = projections[column];
-        return projection === undefined ? '' : bitsText(layerBits(layers[row], projection));
-      },
-      isChosen: () => false,
+      rowHeaders: grid.rowHeaders,
+      columnHeaders: grid.columnHeaders,
+      cell: (row, column) => bitsText(grid.place(row, column)?.bits),
+      isChosen: (row, column) => cells.has(row * grid.columns + column),
     });
-    for (const button of this.buttons) {
-      button.setEnabled(this.view?.editable === true);
-    }
+    this.toolbar.update(shown, cells.size, view.editable);
     if (!this.restored) {
       this.restored = true;
       this.figure.setPosition(this.context.state.current.bits);
     }
+  }
+
+  private renderFacts(quantize: PlanQuantize, { range }: ExpertGrid): void {
+    const { codes, effective } = averageBits(quantize);
+    if (range !== undefined) {
+      const at = (value: number): string => formatDecimals(value, 1);
+      this.legend.update(at(range.minimum), at((range.minimum + range.maximum) / 2), at(range.maximum));
+    }
+    setText(this.facts, text('planBitsMethod', { method: quantize.method, group: quantize.group }));
+    this.tiles.update([
+      { value: formatDecimals(codes, 2), explain: () => explainCodes(quantize) },
+      { value: formatDecimals(effective, 3), explain: () => explainEffective(quantize) },
+    ]);
+    this.shell.setNote(
+      text(this.context.state.current.bitsShown === 'projections' ? 'planBitsAlike' : 'planBitsTargets'),
+    );
   }
 }

@@ -1,6 +1,5 @@
 import type { LossTable } from '../../engine/protocol/planEditor';
 import { text } from '../strings';
-import { element, setText } from '../ui-kit/elements';
 import {
   formatBytes,
   formatCount,
@@ -11,6 +10,7 @@ import {
 } from '../ui-kit/numbers';
 import type { Explanation } from './explanation';
 import type { ExplanationPanel } from './explanationPanel';
+import { createFactTiles } from './factTiles';
 import { lossAt } from './layerState';
 import type { LayerState } from './layerState';
 import { tableSource, tableUnit } from './lossTableText';
@@ -161,40 +161,24 @@ const totalTitles = {
   predicted: 'planTotalPredicted',
 } as const;
 
-/** The totals as a row of numbers, each explained while it has the focus or the pointer. */
+/** The totals as a row of numbers. */
 export interface TotalsRow {
   readonly root: HTMLElement;
   update(totals: BudgetTotals, table: LossTable | undefined): void;
 }
 
 export function createTotalsRow(explanation: ExplanationPanel): TotalsRow {
-  let shown: { readonly totals: BudgetTotals; readonly table: LossTable | undefined } | undefined;
-  const cells = totalNames.map((name) => {
-    const value = element('span', { className: 'total-value' });
-    const root = element('button', { className: 'total', attributes: { type: 'button' } }, [
-      element('span', { className: 'total-name', text: text(totalTitles[name]) }),
-      value,
-    ]);
-    const explain = (): Explanation | undefined => shown && explainTotal(name, shown.totals, shown.table);
-    explanation.attach(root, explain);
-    root.addEventListener('click', () => {
-      explanation.show(explain());
-    });
-    return { name, root, value };
-  });
+  const titles = totalNames.map((name) => text(totalTitles[name]));
+  const tiles = createFactTiles(explanation, text('planTotals'), titles);
   return {
-    root: element(
-      'div',
-      { className: 'totals', attributes: { role: 'group', 'aria-label': text('planTotals') } },
-      cells.map(({ root }) => root),
-    ),
+    root: tiles.root,
     update: (totals, table) => {
-      shown = { totals, table };
-      for (const { name, root, value } of cells) {
-        const known = valueOf(name, totals);
-        root.hidden = known === undefined;
-        setText(value, known ?? '');
-      }
+      tiles.update(
+        totalNames.map((name) => {
+          const value = valueOf(name, totals);
+          return value === undefined ? undefined : { value, explain: () => explainTotal(name, totals, table) };
+        }),
+      );
     },
   };
 }

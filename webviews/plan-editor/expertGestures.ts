@@ -6,7 +6,7 @@ export interface KeptChange {
   readonly keep: number[];
 }
 
-type Row = Pick<ExpertRow, 'position' | 'experts' | 'least' | 'kept' | 'use'>;
+type Row = Pick<ExpertRow, 'position' | 'experts' | 'least' | 'kept' | 'scores'>;
 
 function inOrder(experts: Iterable<number>): number[] {
   return [...experts].sort((one, other) => one - other);
@@ -39,28 +39,28 @@ export function setCells(rows: readonly Row[], cells: Iterable<number>, columns:
   );
 }
 
-/** The experts of a layer from the most to the least used; of equally used ones the first in number. */
-function ranked({ use = [], experts }: Row): number[] {
+/** The experts of a layer from the highest to the lowest score; of equal ones the first in number. */
+function ranked({ scores = [], experts }: Row): number[] {
   return Array.from({ length: experts }, (_, expert) => expert).sort(
-    (one, other) => (use[other] ?? 0) - (use[one] ?? 0) || one - other,
+    (one, other) => (scores[other] ?? 0) - (scores[one] ?? 0) || one - other,
   );
 }
 
-/** Prunes the same share of every layer, least used first. Layers without statistics are left alone. */
+/** Prunes the same share of every layer, lowest score first. Layers without scores are left alone. */
 export function pruneByRatio(rows: readonly Row[], ratio: number): KeptChange[] {
   return changesBy(
-    rows.filter(({ use }) => use !== undefined),
+    rows.filter(({ scores }) => scores !== undefined),
     (row) => ranked(row).slice(0, Math.max(row.least, row.experts - Math.floor(row.experts * ratio))),
   );
 }
 
-/** Prunes every expert that a smaller share of the tokens chose, as long as enough stay. */
-export function pruneByThreshold(rows: readonly Row[], share: number): KeptChange[] {
+/** Prunes every expert with a lower score, as long as enough stay. */
+export function pruneByThreshold(rows: readonly Row[], threshold: number): KeptChange[] {
   return changesBy(
-    rows.filter(({ use }) => use !== undefined),
+    rows.filter(({ scores }) => scores !== undefined),
     (row) => {
       const order = ranked(row);
-      const above = order.filter((expert) => (row.use?.[expert] ?? 0) >= share).length;
+      const above = order.filter((expert) => (row.scores?.[expert] ?? 0) >= threshold).length;
       return order.slice(0, Math.max(row.least, above));
     },
   );

@@ -3,47 +3,44 @@ import { ExpertGrid } from '../charts/expertGrid';
 import { createColourLegend, createLegend } from '../charts/legend';
 import { text } from '../strings';
 import { element, setText } from '../ui-kit/elements';
-import { createNumberField } from '../ui-kit/numberField';
-import { formatShare } from '../ui-kit/numbers';
-import { createButton } from '../ui-kit/toolkit';
-import { cellsIn } from './cellRange';
+import type { GridPosition } from '../ui-kit/gridCursor';
+import { createDropdown } from '../ui-kit/toolkit';
 import { pruneByRatio, pruneByThreshold, setCells } from './expertGestures';
 import type { KeptChange } from './expertGestures';
-import { expertCell, expertLine, expertRows, explainExpert, markOf } from './expertModel';
+import { expertRows, markOf } from './expertModel';
 import type { ExpertRow } from './expertModel';
-import { listenToLasso } from './lasso';
+import { formatScore, knownScores, scoreInUse } from './expertScores';
+import type { ExpertScore } from './expertScores';
+import { expertCell, expertLine, expertSentence, explainExpert } from './expertText';
+import { createExpertToolbar } from './expertToolbar';
+import { GridSelection } from './gridSelection';
 import type { PlanView } from './layerState';
+import type { NewEdit } from './pendingEdits';
 import { createSection } from './section';
 import type { EditorContext, EditorPart } from './section';
 
-const percent = 100;
+type Follows = Extract<NewEdit, { kind: 'setKept' }>['by'];
 
 /** Which experts stay, go or become one: a grid of layers by experts, changed cell by cell, by rectangle, by share or by threshold. */
 export class ExpertSection implements EditorPart {
   readonly root: HTMLElement;
   private view: PlanView | undefined;
+  private known: readonly ExpertScore[] = [];
+  private score: ExpertScore | undefined;
   private rows: readonly ExpertRow[] = [];
   private columns = 0;
-  private selected: ReadonlySet<number> = new Set();
-  private extending = false;
-  private anchor: { readonly row: number; readonly column: number } | undefined;
-  private scores: { readonly key: unknown; readonly values: Float64Array } | undefined;
+  private painted: { readonly key: unknown; readonly values: Float64Array } | undefined;
   private chart: ExpertGrid | undefined;
   private restored = false;
   private readonly figure: ChartFigure;
-  private readonly lasso;
+  private readonly selection: GridSelection;
+  private readonly toolbar;
   private readonly shell;
-  private readonly scope = element('span', { className: 'toolbar-scope', attributes: { role: 'status' } });
+  private readonly choice;
+  private readonly chooser: HTMLElement;
   private readonly facts = element('p', { className: 'note' });
   private readonly warning = element('p', { className: 'note warning-line', attributes: { role: 'status' } });
   private readonly legend = createColourLegend();
-  private readonly prune = this.button('planPrune', () => this.mark(false));
-  private readonly keep = this.button('planKeep', () => this.mark(true));
-  private readonly clear = this.button('planClearSelection', () => this.select(new Set()));
-  private readonly ratioButton = this.button('planPruneRatio', () => this.byRatio());
-  private readonly thresholdButton = this.button('planPruneThreshold', () => this.byThreshold());
-  private readonly ratio = createNumberField(text('planRatioField'), 25, () => this.byRatio());
-  private readonly threshold = createNumberField(text('planThresholdField'), 1, () => this.byThreshold());
 
   constructor(private readonly context: EditorContext) {
     this.figure = new ChartFigure({
@@ -52,57 +49,53 @@ export class ExpertSection implements EditorPart {
       hint: text('planExpertHint'),
       describe: ({ row, column }) => {
         const layer = this.rows[row];
-        return layer === undefined || column >= layer.experts ? '' : expertLine(layer, column);
+        return layer === undefined || column >= layer.experts ? '' : expertLine(layer, column, this.score);
       },
       onMove: (position) => this.moved(position),
+      onHover: (position) => this.explain(position),
       onActivate: ({ row, column }) => this.toggle(row, column),
       createSurface: (canvas) => {
         this.chart = new ExpertGrid(canvas);
         return this.chart;
       },
     });
-    const canvas = this.figure.plot.querySelector('canvas');
-    this.lasso = listenToLasso(
-      this.figure.plot,
-      (event) => {
-        const { left = 0, top = 0 } = canvas?.getBoundingClientRect() ?? {};
-        return this.chart?.hit(event.clientX - left, event.clientY - top);
-      },
-      (range, added) => {
-        const cells = cellsIn(range, this.columns);
-        this.select(new Set(added ? [...this.selected, ...cells] : cells));
-        this.figure.grid.focus();
-      },
-    );
-    this.figure.root.addEventListener(
-      'keydown',
-      (event) => {
-        this.extending = event.shiftKey;
-        if (event.key === 'Escape') {
-          this.select(new Set());
-        }
-      },
-      true,
-    );
-    this.ratio.setRange(0, percent - 1);
-    this.threshold.setRange(0, percent);
-    const group = (children: readonly HTMLElement[]): HTMLElement =>
-      element('div', { className: 'toolbar-group' }, children);
-    const toolbar = element('div', { className: 'budget-toolbar' }, [
-      this.scope,
-      group([this.prune.root, this.keep.root, this.clear.root]),
-      group([this.ratio.root, element('span', { text: '%' }), this.ratioButton.root]),
-      group([this.threshold.root, element('span', { text: '%' }), this.thresholdButton.root]),
+    this.selection = new GridSelection({
+      figure: this.figure,
+      chart: () => this.chart,
+      columns: () => this.columns,
+      onChange: () => this.render(),
+    });
+    this.toolbar = createExpertToolbar({
+      mark: (kept) => this.edit(setCells(this.rows, this.selection.cells, this.columns, kept)),
+      clearSelection: () => this.selection.select([]),
+      byRatio: (ratio) => this.edit(pruneByRatio(this.rows, ratio), { ratio }),
+      byThreshold: (threshold) => this.edit(pruneByThreshold(this.rows, threshold), {}),
+      countBelow: (threshold) =>
+        this.score &&
+        this.rows.reduce((sum, { scores = [] }) => sum + scores.filter((each) => each < threshold).length, 0),
+    });
+    this.choice = createDropdown(text('planScoreChoice'), (name) => {
+      if (name !== this.score?.name && this.known.some((each) => each.name === name)) {
+        context.state.change({ score: name });
+        this.refresh();
+      }
+    });
+    this.chooser = element('div', { className: 'table-choice' }, [
+      element('span', { className: 'note', text: text('planScoreChoice') }),
+      this.choice.root,
+      this.legend.root,
     ]);
     const marks = createLegend([
       { shape: 'crossed', label: text('planExpertPruned') },
       { shape: 'struck', label: text('planExpertMergedWord') },
+      { shape: 'number', label: text('planLegendGroup') },
+      { shape: 'corner', label: text('planLegendWeak') },
       { shape: 'selected', label: text('planLegendSelected') },
     ]);
     const showTable = (shown: boolean): void => {
       this.figure.showTable(shown);
     };
-    const body = [this.facts, this.warning, toolbar, this.figure.root, this.legend.root, marks];
+    const body = [this.facts, this.warning, this.toolbar.root, this.figure.root, this.chooser, marks];
     this.shell = createSection(context, { name: 'experts', title: 'planExperts', onTable: showTable }, body);
     this.root = this.shell.root;
     showTable(context.state.current.tables.includes('experts'));
@@ -110,167 +103,168 @@ export class ExpertSection implements EditorPart {
 
   update(view: PlanView): void {
     this.view = view;
-    this.rows = expertRows(view);
+    this.refresh();
+  }
+
+  dispose(): void {
+    this.selection.dispose();
+    this.figure.dispose();
+  }
+
+  private refresh(): void {
+    const { view } = this;
+    if (view === undefined) {
+      return;
+    }
+    this.known = knownScores(view);
+    this.score = scoreInUse(this.known, this.context.state.current.score, view.plan);
+    this.rows = expertRows(view, this.score);
     this.root.hidden = this.rows.length === 0;
     if (!this.root.hidden) {
       this.render();
     }
   }
 
-  dispose(): void {
-    this.lasso.dispose();
-    this.figure.dispose();
-  }
-
-  private button(
-    label: 'planPrune' | 'planKeep' | 'planClearSelection' | 'planPruneRatio' | 'planPruneThreshold',
-    onPress: () => void,
-  ): ReturnType<typeof createButton> {
-    return createButton({ label: text(label), appearance: 'secondary', onPress });
-  }
-
   /** Merged groups list every expert that stays, so experts can be exchanged by hand only where nothing is merged. */
   private editable(): boolean {
-    return this.view?.editable === true && this.view.plan.prune !== undefined && this.view.plan.merge === undefined;
+    return this.view?.editable === true && this.view.plan.merge === undefined;
   }
 
-  private edit(changes: KeptChange[]): void {
-    if (this.editable() && changes.length > 0) {
-      this.context.edit({ kind: 'setKept', changes });
+  /** @param by set when all layers together follow the chosen score */
+  private edit(changes: KeptChange[], by?: { readonly ratio?: number }): void {
+    if (!this.editable() || changes.length === 0) {
+      return;
     }
+    this.context.edit({ kind: 'setKept', changes, ...this.following(by) });
+  }
+
+  private following(by: { readonly ratio?: number } | undefined): { by?: Follows } {
+    if (by === undefined || this.score === undefined) {
+      return {};
+    }
+    const { method, calibrationTokens } = this.score;
+    return { by: { method, ...by, ...(calibrationTokens === undefined ? {} : { calibrationTokens }) } };
   }
 
   private toggle(row: number, column: number): void {
     const layer = this.rows[row];
     if (layer !== undefined && column < layer.experts) {
       this.edit(setCells(this.rows, [row * this.columns + column], this.columns, !layer.kept.has(column)));
+      this.explain({ row, column });
     }
   }
 
-  private mark(kept: boolean): void {
-    this.edit(setCells(this.rows, this.selected, this.columns, kept));
-  }
-
-  private byRatio(): void {
-    if (this.ratio.value !== undefined) {
-      this.edit(pruneByRatio(this.rows, this.ratio.value / percent));
-    }
-  }
-
-  private byThreshold(): void {
-    const share = this.threshold.root.valueAsNumber;
-    if (Number.isFinite(share)) {
-      this.edit(pruneByThreshold(this.rows, share / percent));
-    }
-  }
-
-  private select(selected: ReadonlySet<number>): void {
-    this.selected = selected;
-    this.render();
-  }
-
-  private moved(position: { readonly row: number; readonly column: number }): void {
+  private moved(position: GridPosition): void {
     const before = this.context.state.current.expert;
     this.context.state.change({ expert: position });
-    if (this.extending) {
-      this.anchor ??= before;
-      this.select(new Set(cellsIn({ from: this.anchor, to: position }, this.columns)));
-    } else {
-      this.anchor = undefined;
+    this.selection.moved(before, position);
+    this.showGroup(position);
+    this.explain(position);
+  }
+
+  private explain({ row, column }: GridPosition): void {
+    const layer = this.rows[row];
+    if (layer !== undefined && this.view !== undefined && column < layer.experts) {
+      this.context.explanation.show(explainExpert(layer, column, this.view, this.score));
     }
-    const row = this.rows[position.row];
-    if (row !== undefined && this.view !== undefined && position.column < row.experts) {
-      this.context.explanation.show(explainExpert(row, position.column, this.view));
-    }
+  }
+
+  /** Outlines the experts that become one with the one under the cursor. */
+  private showGroup({ row, column }: GridPosition): void {
+    const members = this.rows[row]?.groups.get(column)?.members ?? [];
+    this.chart?.relate(new Set(members.map((expert) => row * this.columns + expert)));
   }
 
   private scoresOf(): Float64Array {
-    const key = this.view?.measurements;
-    if (this.scores === undefined || this.scores.key !== key) {
-      const values = new Float64Array(this.rows.length * this.columns).fill(Number.NaN);
-      this.rows.forEach(({ use, position }) => {
-        use?.forEach((share, expert) => {
-          values[position * this.columns + expert] = share;
+    const key = this.score?.rows;
+    if (this.painted === undefined || this.painted.key !== key || this.painted.values.length !== this.size()) {
+      const values = new Float64Array(this.size()).fill(Number.NaN);
+      this.rows.forEach(({ scores, position }) => {
+        scores?.forEach((score, expert) => {
+          values[position * this.columns + expert] = score;
         });
       });
-      this.scores = { key, values };
+      this.painted = { key, values };
     }
-    return this.scores.values;
+    return this.painted.values;
+  }
+
+  private size(): number {
+    return this.rows.length * this.columns;
   }
 
   private render(): void {
-    const { rows, view, chart } = this;
+    const { rows, view, chart, score } = this;
     if (view === undefined || chart === undefined) {
       return;
     }
     this.columns = Math.max(0, ...rows.map(({ experts }) => experts));
     const columnHeaders = Array.from({ length: this.columns }, (_, expert) => String(expert));
     const rowHeaders = rows.map(({ name }) => name);
+    const cellsOf = <Value>(value: (row: ExpertRow, expert: number) => Value): Value[] =>
+      rows.flatMap((row) => columnHeaders.map((_, expert) => value(row, expert)));
+    const merged = rows.some(({ groups }) => groups.size > 0);
     chart.update({
       rows: rows.length,
       columns: this.columns,
       rowHeaders,
       columnHeaders,
       scores: this.scoresOf(),
-      marks: rows.flatMap((row) => columnHeaders.map((_, expert) => markOf(row, expert))),
-      selected: this.selected,
+      marks: cellsOf(markOf),
+      labels: merged ? cellsOf((row, expert) => row.groups.get(expert)?.number) : [],
+      flagged: new Set(rows.flatMap((row) => [...row.weak].map((expert) => row.position * this.columns + expert))),
+      selected: this.selection.cells,
       rowTitle: text('layerAxis'),
       columnTitle: text('planExpertAxis'),
     });
-    const { range } = chart;
-    this.legend.root.hidden = range === undefined;
-    if (range !== undefined) {
-      const { minimum, maximum } = range;
-      this.legend.update(formatShare(minimum), formatShare((minimum + maximum) / 2), formatShare(maximum));
-    }
-    this.figure.update(this.sentence(), {
+    this.showGroup(this.context.state.current.expert);
+    const sentence = expertSentence(rows);
+    this.figure.update(sentence, {
       label: text('planExpertGrid'),
       corner: text('layerAxis'),
       columnHeaders,
       rowHeaders,
       cell: (row, column) => {
         const layer = rows[row];
-        return layer === undefined ? '' : expertCell(layer, column);
+        return layer === undefined ? '' : expertCell(layer, column, score);
       },
-      isChosen: (row, column) => this.selected.has(row * this.columns + column),
+      isChosen: (row, column) => this.selection.cells.has(row * this.columns + column),
     });
     if (!this.restored) {
       this.restored = true;
       this.figure.setPosition(this.context.state.current.expert);
     }
+    setText(this.facts, sentence);
+    this.renderScore(chart);
     this.renderToolbar(view);
   }
 
-  private sentence(): string {
-    const experts = this.rows.reduce((sum, row) => sum + row.experts, 0);
-    const kept = this.rows.reduce((sum, row) => sum + row.kept.size, 0);
-    const merged = this.rows.reduce(
-      (sum, row) => sum + [...row.groups.keys()].filter((expert) => markOf(row, expert) === 'merged').length,
-      0,
+  private renderScore({ range }: ExpertGrid): void {
+    const { score } = this;
+    this.chooser.hidden = this.known.length === 0;
+    this.choice.update(
+      this.known.map(({ name, title }) => ({ value: name, label: title })),
+      score?.name,
     );
-    const share = formatShare(experts === 0 ? 0 : (kept - merged) / experts);
-    return text('planExpertSentence', { layers: this.rows.length, experts, kept, merged, left: kept - merged, share });
+    this.legend.root.hidden = range === undefined || score === undefined;
+    if (range !== undefined && score !== undefined) {
+      const { minimum, maximum } = range;
+      const at = (value: number): string => formatScore(score, value);
+      this.legend.update(at(minimum), at((minimum + maximum) / 2), at(maximum));
+      this.legend.root.title = score.rule;
+    }
+    this.shell.setBadge(score?.stale === true ? text('staleBadge') : undefined);
   }
 
   private renderToolbar(view: PlanView): void {
-    setText(this.facts, this.sentence());
-    const count = this.selected.size;
-    setText(this.scope, count === 0 ? text('planNothingSelected') : text('planScopeSelected', { count }));
     const editable = this.editable();
     const reason = view.plan.merge === undefined ? undefined : text('planMergedReadOnly');
-    for (const button of [this.prune, this.keep]) {
-      button.setEnabled(editable && count > 0, reason);
-    }
-    this.clear.root.hidden = count === 0;
-    const known = this.rows.some(({ use }) => use !== undefined);
-    for (const button of [this.ratioButton, this.thresholdButton]) {
-      button.setEnabled(editable && known, known ? reason : text('planNoStatistics'));
-    }
-    for (const field of [this.ratio, this.threshold]) {
-      field.setEnabled(editable && known);
-    }
+    this.toolbar.update({ selected: this.selection.cells.size, score: this.score, editable, reason });
     const weak = this.rows.reduce((sum, row) => sum + row.weak.size, 0);
-    const layers = this.rows.filter((row) => row.weak.size > 0).length;
+    const layers = this.rows
+      .filter((row) => row.weak.size > 0)
+      .map(({ name }) => name)
+      .join(', ');
     setText(this.warning, weak === 0 ? '' : text('planCoverage', { weak, layers }));
     this.shell.setNote(editable || reason === undefined ? '' : reason);
   }

@@ -5,6 +5,7 @@ import type {
   PlanDocument,
   PlanFront,
   PlanMeasurements,
+  PlanScores,
   PlanStatus,
 } from '../../engine/protocol/planEditor';
 
@@ -13,6 +14,8 @@ export interface PlanView {
   readonly document: PlanDocument;
   readonly plan: Plan;
   readonly measurements: PlanMeasurements;
+  /** What methods think of the experts, by method. */
+  readonly scores: ReadonlyMap<string, PlanScores>;
   readonly front: PlanFront | undefined;
   readonly status: PlanStatus | undefined;
   readonly layers: readonly LayerState[];

@@ -7,6 +7,9 @@ type WithoutNumber<Message> = Message extends unknown ? Omit<Message, 'edit'> : 
 /** An edit before it has its number. */
 export type NewEdit = WithoutNumber<EditMessage>;
 
+/** Bits of weights that are left as they are. */
+const unrounded = 16;
+
 function afterEdit(plan: Plan, edit: EditMessage, measurements: PlanMeasurements): Plan {
   switch (edit.kind) {
     case 'setBudgets': {
@@ -19,14 +22,13 @@ function afterEdit(plan: Plan, edit: EditMessage, measurements: PlanMeasurements
     case 'setLocked':
       return { ...plan, locked: edit.locked };
     case 'setKept': {
-      if (plan.prune === undefined) {
-        return plan;
-      }
-      const keep = [...plan.prune.keep];
+      const all = measurements.layers.map(({ experts }) => Array.from({ length: experts }, (_, expert) => expert));
+      const { prune = { method: 'by-hand', keep: all, seed: 0 } } = plan;
+      const keep = [...prune.keep];
       for (const { position, keep: kept } of edit.changes) {
         keep[position] = kept;
       }
-      return { ...plan, prune: { ...plan.prune, keep } };
+      return { ...plan, prune: { ...prune, keep, method: edit.by?.method ?? prune.method } };
     }
     case 'setBits': {
       if (plan.quantize === undefined) {
@@ -35,10 +37,21 @@ function afterEdit(plan: Plan, edit: EditMessage, measurements: PlanMeasurements
       const layers = [...plan.quantize.layers];
       for (const { position, projection, bits } of edit.changes) {
         const before = layers[position];
+        if (projection === undefined) {
+          layers[position] = typeof bits === 'number' ? bits : (before ?? unrounded);
+          continue;
+        }
         const spread = typeof before === 'object' ? before : { gate: before, up: before, down: before };
-        layers[position] = projection === undefined ? bits : { ...spread, [projection]: bits };
+        layers[position] = { ...spread, [projection]: bits };
       }
       return { ...plan, quantize: { ...plan.quantize, layers } };
+    }
+    case 'setGates': {
+      const after = { ...plan, ...(edit.gates === undefined ? {} : { gates: edit.gates }) };
+      if (edit.gates === undefined) {
+        delete after.gates;
+      }
+      return after;
     }
   }
 }

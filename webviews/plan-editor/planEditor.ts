@@ -5,9 +5,10 @@ import type {
   PlanEditorUpdate,
   PlanFront,
   PlanMeasurements,
+  PlanScores,
   PlanStatus,
 } from '../../engine/protocol/planEditor';
-import { protocolVersion } from '../../engine/protocol/messages';
+import { pageVersion } from '../../engine/protocol/pageVersion';
 import { planVersion } from '../../engine/protocol/plan';
 import type { Plan } from '../../engine/protocol/plan';
 import type { WebviewHost } from '../host';
@@ -15,6 +16,7 @@ import { text } from '../strings';
 import { element } from '../ui-kit/elements';
 import { createNotice } from '../ui-kit/notice';
 import { createProgressRing } from '../ui-kit/toolkit';
+import { createAdditions } from './additions';
 import { BitsSection } from './bitsSection';
 import { BudgetSection } from './budgetSection';
 import { createEvaluateSection } from './evaluateSection';
@@ -24,6 +26,7 @@ import { layersOf } from './layerState';
 import type { PlanView } from './layerState';
 import { createNotices } from './notices';
 import { PendingEdits } from './pendingEdits';
+import { createRoutingSection } from './routingSection';
 import type { EditorContext, EditorPart } from './section';
 import { UiStateStore } from './uiState';
 
@@ -31,6 +34,7 @@ import { UiStateStore } from './uiState';
 interface Topics {
   document?: PlanDocument;
   measurements?: PlanMeasurements;
+  readonly scores: Map<string, PlanScores>;
   front?: PlanFront;
   status?: PlanStatus;
 }
@@ -39,7 +43,7 @@ interface Topics {
 const noPlan: Plan = { version: planVersion };
 
 function viewOf(
-  { front, status }: Topics,
+  { front, status, scores }: Topics,
   document: PlanDocument,
   measurements: PlanMeasurements,
   pending: PendingEdits,
@@ -47,7 +51,7 @@ function viewOf(
   const plan = pending.apply(document.plan ?? noPlan, measurements);
   const layers = document.plan === undefined ? [] : layersOf(plan, measurements);
   const editable = document.writable && document.problem === undefined && measurements.state !== 'other';
-  return { document, plan, measurements, front, status, layers, editable };
+  return { document, plan, measurements, scores, front, status, layers, editable };
 }
 
 /**
@@ -56,7 +60,7 @@ function viewOf(
  * @returns the function that takes it down
  */
 export function startPlanEditor(container: HTMLElement, host: WebviewHost<PlanEditorMessage>): () => void {
-  const topics: Topics = {};
+  const topics: Topics = { scores: new Map() };
   const pending = new PendingEdits();
   const state = new UiStateStore(host.readState(), (value) => {
     host.writeState(value);
@@ -83,6 +87,8 @@ export function startPlanEditor(container: HTMLElement, host: WebviewHost<PlanEd
     new BudgetSection(context),
     new ExpertSection(context),
     new BitsSection(context),
+    createRoutingSection(context),
+    createAdditions(context),
     createEvaluateSection(context),
   ];
   const body = element(
@@ -127,6 +133,9 @@ export function startPlanEditor(container: HTMLElement, host: WebviewHost<PlanEd
       case 'measurements':
         topics.measurements = update;
         break;
+      case 'scores':
+        topics.scores.set(update.method, update);
+        break;
       case 'front':
         topics.front = update;
         break;
@@ -149,7 +158,7 @@ export function startPlanEditor(container: HTMLElement, host: WebviewHost<PlanEd
     state.change({ scroll: window.scrollY });
   };
   window.addEventListener('scrollend', scrolled);
-  host.post({ kind: 'ready', version: protocolVersion });
+  host.post({ kind: 'ready', version: pageVersion });
   if (state.current.lossTable !== undefined) {
     host.post({ kind: 'useTable', table: state.current.lossTable });
   }

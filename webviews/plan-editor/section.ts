@@ -33,7 +33,7 @@ export interface SectionShell {
 
 export interface SectionOptions {
   readonly name: SectionName;
-  readonly title: StringName & ('planBudgets' | 'planExperts' | 'planQuantization' | 'planEvaluate');
+  readonly title: StringName & ('planBudgets' | 'planExperts' | 'planQuantization' | 'planRouting' | 'planEvaluate');
   /** Called when the person shows or hides the table; without it there is no button. */
   readonly onTable?: (shown: boolean) => void;
 }

@@ -3,7 +3,7 @@ import { lossTableNames } from '../../engine/protocol/planEditor';
 import { PageStateStore } from '../ui-kit/uiStateStore';
 
 /** The sections of the plan editor, in the order in which they stand. */
-export const sectionNames = ['budgets', 'experts', 'quantization', 'evaluate'] as const;
+export const sectionNames = ['budgets', 'experts', 'quantization', 'routing', 'evaluate'] as const;
 
 /** What the person has arranged in this editor. Kept by VS Code while it is hidden; never holds numbers of the plan. */
 export const uiStateSchema = z.object({
@@ -14,9 +14,14 @@ export const uiStateSchema = z.object({
   /** Layer that has the cursor, and the layers that are selected, by position. */
   layer: z.number().int().min(0).default(0),
   selected: z.array(z.number().int().min(0)).default([]),
-  /** Cursor of the experts grid and of the bits table. */
+  /** Score that colours the experts; that of the plan's method when absent. */
+  score: z.string().optional(),
+  /** Cursors of the grids. */
   expert: z.object({ row: z.number().int().min(0), column: z.number().int().min(0) }).default({ row: 0, column: 0 }),
   bits: z.object({ row: z.number().int().min(0), column: z.number().int().min(0) }).default({ row: 0, column: 0 }),
+  routing: z.object({ row: z.number().int().min(0), column: z.number().int().min(0) }).default({ row: 0, column: 0 }),
+  /** What the grid of bits shows. */
+  bitsShown: z.enum(['projections', 'gate', 'up', 'down']).default('projections'),
   /** End time of the evaluation that is shown; the newest when absent. */
   evaluation: z.string().optional(),
   scroll: z.number().default(0),
