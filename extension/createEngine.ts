@@ -38,6 +38,7 @@ function libraryEnvironment(): Record<string, string> {
 function engineSettings(context: vscode.ExtensionContext): EngineSettings {
   const directory = readSetting('moeTuner.cache.directory');
   const runtime = readSetting('moeTuner.runtime.directory');
+  const deviceGigabytes = readSetting('moeTuner.memory.deviceGigabytes');
   return {
     provider: readSetting('moeTuner.provider'),
     precision: readSetting('moeTuner.precision'),
@@ -46,6 +47,7 @@ function engineSettings(context: vscode.ExtensionContext): EngineSettings {
     cacheDirectory: directory === '' ? vscode.Uri.joinPath(context.globalStorageUri, 'cache').fsPath : directory,
     cacheLimitBytes: readSetting('moeTuner.cache.limitGigabytes') * bytesPerGigabyte,
     hiddenMemoryBytes: readSetting('moeTuner.memory.hiddenStatesGigabytes') * bytesPerGigabyte,
+    ...(deviceGigabytes === 0 ? {} : { deviceMemoryBytes: deviceGigabytes * bytesPerGigabyte }),
   };
 }
 

@@ -92,6 +92,11 @@ export function createProgram(programDirectory: string): Command {
         'hidden states kept in memory; more lie in temporary files (default: 1)',
         positiveNumber,
       )
+      .option(
+        '--device-memory <gigabytes>',
+        'memory of a GPU that may be used; larger layers run in groups of experts and smaller steps (default: all)',
+        positiveNumber,
+      )
       .option('--json', 'print one JSON document and nothing else on standard output');
 
   command('doctor', 'probe the execution providers and say which is used and why').action((options: CommonOptions) =>

@@ -21,6 +21,8 @@ export interface CommonOptions {
   readonly cache?: string;
   /** Gigabytes. */
   readonly hiddenMemory?: number;
+  /** Gigabytes. */
+  readonly deviceMemory?: number;
 }
 
 /** Folder of cached measurements: MOE_TUNER_CACHE, else the user's cache folder. */
@@ -55,6 +57,7 @@ export async function runCommand<Result>(
       ...(options.runtime === undefined ? {} : { runtimeDirectory: path.resolve(options.runtime) }),
       cacheDirectory: path.resolve(options.cache ?? defaultCacheDirectory()),
       ...(options.hiddenMemory === undefined ? {} : { hiddenMemoryBytes: options.hiddenMemory * 2 ** 30 }),
+      ...(options.deviceMemory === undefined ? {} : { deviceMemoryBytes: options.deviceMemory * 2 ** 30 }),
     });
     const services = createServices(settings, programDirectory, (message) => progress.line(`warning: ${message}`));
     const result = await job(services, progress.job(abort.signal));

@@ -1,5 +1,5 @@
 import { TensorProto_DataType as DataType } from 'onnx-buf';
-import type { DecoderLayerSpec, TokenMixerSpec } from '../families/specification';
+import type { DecoderLayerSpec, MoeBlockSpec, TokenMixerSpec } from '../families/specification';
 import { groupedQueryAttention, type SequenceValues } from './attention';
 import { feedForward } from './feedForward';
 import { GraphBuilder, type Value } from './graphBuilder';
@@ -73,6 +73,11 @@ export function decoderLayerGraph(
   });
   graph.output(layerNames.next, graph.node('Reshape', [next, shape]), DataType.FLOAT, [null, null, hiddenSize]);
   return graph.build(`decoder_layer_${layer.index}`);
+}
+
+/** The block whose experts a layer runs, where it has any. */
+export function moeBlockOf({ feedForward }: DecoderLayerSpec): MoeBlockSpec | undefined {
+  return feedForward.kind === 'moe' ? feedForward.block : undefined;
 }
 
 /** x + multiplier · branch(norm(x)), or x + multiplier · norm(branch(x)) for post-norm families. */

@@ -4,6 +4,7 @@ import type { JobContext } from '../measure/jobContext';
 import { DeviceJournal } from '../runtime/deviceJournal';
 import type { ProviderSelector } from '../runtime/providerSelection';
 import { providerNamed } from '../runtime/providerTable';
+import type { OpenSession } from '../runtime/session';
 import { TunerError } from '../protocol/errors';
 import type { ResultCache } from './resultCache';
 
@@ -11,7 +12,9 @@ import type { ResultCache } from './resultCache';
 export interface EngineServices {
   readonly settings: EngineSettings;
   readonly cache: ResultCache;
-  readonly providers: ProviderSelector;
+  readonly providers: Pick<ProviderSelector, 'select' | 'probeAll'>;
+  /** Opens the sessions of all jobs; tests put failing devices here. */
+  readonly openSession?: OpenSession | undefined;
 }
 
 /**
@@ -20,12 +23,12 @@ export interface EngineServices {
  * @throws TunerError `providerUnavailable`
  */
 export async function runtimeOptions(
-  { providers, settings }: EngineServices,
+  { providers, settings, openSession }: EngineServices,
   job?: Pick<JobContext, 'log'>,
 ): Promise<MachineOptions> {
   const { selected, providers: reports } = await providers.select(settings.provider);
   const report = reports.find(({ name }) => providerNamed(name)?.runtimeName === selected);
-  const { threads, precision, hiddenMemoryBytes } = settings;
+  const { threads, precision, hiddenMemoryBytes, deviceMemoryBytes } = settings;
   const journal = job === undefined ? undefined : new DeviceJournal((message) => job.log('warn', message));
   if (selected !== 'cpu' && precision !== undefined && report?.precisions?.includes(precision) !== true) {
     throw new TunerError(
@@ -38,5 +41,14 @@ export async function runtimeOptions(
     );
   }
   const { fusedExperts } = report ?? {};
-  return { provider: selected, threads, precision, fusedExperts, journal, hiddenMemoryBytes };
+  return {
+    provider: selected,
+    threads,
+    precision,
+    fusedExperts,
+    journal,
+    hiddenMemoryBytes,
+    deviceMemoryBytes,
+    open: openSession,
+  };
 }

@@ -30,7 +30,7 @@ export class BlockTimer {
     const sessions: RuntimeSession[] = [];
     try {
       for (const block of blocks) {
-        sessions.push(await openGraph((target) => blockGraph(block, target), runtime, { manyRuns: true }));
+        sessions.push(await openGraph((target) => blockGraph(block, target), runtime, { manyRuns: true, block }));
       }
     } catch (error) {
       await Promise.all(sessions.map((session) => session.dispose()));

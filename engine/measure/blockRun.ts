@@ -20,7 +20,7 @@ export async function runBlock(
   runtime: RuntimeOptions,
   job: JobContext,
 ): Promise<Float32Array> {
-  const session = await openGraph((target) => blockGraph(block, target), runtime, { batched: [blockNames.x] });
+  const session = await openGraph((target) => blockGraph(block, target), runtime, { batched: [blockNames.x], block });
   try {
     const output = new Float32Array(x.length);
     const values = tokensPerStep * block.hiddenSize;

@@ -1,6 +1,6 @@
 import { specTensors } from '../families/specTensors';
 import type { ModelSpec } from '../families/specification';
-import { decoderLayerGraph, layerNames } from '../graph/decoderLayerGraph';
+import { decoderLayerGraph, layerNames, moeBlockOf } from '../graph/decoderLayerGraph';
 import { openGraph } from '../runtime/openGraph';
 import type { RuntimeOptions, RuntimeSession } from '../runtime/session';
 
@@ -36,6 +36,7 @@ export class LayerSessions {
     const layer = this.model.layers[index]!;
     const session = await openGraph((target) => decoderLayerGraph(layer, this.model.hiddenSize, target), this.runtime, {
       batched: [layerNames.hidden],
+      block: moeBlockOf(layer),
     });
     this.open.set(index, session);
     return session;

@@ -1,5 +1,5 @@
 import type { DecoderLayerSpec, ModelSpec, MoeBlockSpec } from '../families/specification';
-import { decoderLayerGraph, layerNames } from '../graph/decoderLayerGraph';
+import { decoderLayerGraph, layerNames, moeBlockOf } from '../graph/decoderLayerGraph';
 import { openGraph } from '../runtime/openGraph';
 import { floats } from '../runtime/session';
 import { embedBatches } from './embedding';
@@ -47,6 +47,7 @@ export async function rewriteLayers(options: RewritingWalkOptions): Promise<MoeB
   ) => {
     const session = await openGraph((target) => decoderLayerGraph(layer, model.hiddenSize, target), runtime, {
       batched: [layerNames.hidden],
+      block: moeBlockOf(layer),
     });
     try {
       for (const [at, batch] of batches.entries()) {

@@ -1,5 +1,5 @@
 import type { DecoderLayerSpec, ModelSpec } from '../families/specification';
-import { decoderLayerGraph, layerNames } from '../graph/decoderLayerGraph';
+import { decoderLayerGraph, layerNames, moeBlockOf } from '../graph/decoderLayerGraph';
 import { scoreGraph } from '../graph/modelEndsGraph';
 import type { AllocationQuality } from '../protocol/budget';
 import { openGraph } from '../runtime/openGraph';
@@ -137,6 +137,7 @@ export class VariantMeter {
     const { model, runtime } = this.options;
     const opened = await openGraph((target) => decoderLayerGraph(layer, model.hiddenSize, target), runtime, {
       batched: [layerNames.hidden],
+      block: moeBlockOf(layer),
     });
     this.sessions.set(layer, opened);
     return opened;

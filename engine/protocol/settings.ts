@@ -20,6 +20,8 @@ export const engineSettingsSchema = z.object({
     .number()
     .min(0)
     .default(2 ** 30),
+  /** Bytes of a GPU's memory that may be used; absent: all of them. */
+  deviceMemoryBytes: z.number().positive().optional(),
 });
 
 export type EngineSettings = z.infer<typeof engineSettingsSchema>;

@@ -6,6 +6,9 @@ export class DeviceJournal {
 
   constructor(private readonly tell: (message: string) => void) {}
 
+  /** Most bytes of experts that are loaded at once, once more of them did not fit; later layers start with it. */
+  private mostExpertBytes = Infinity;
+
   /** Whether any part of the work ran on the processor in place of the device. */
   get usedProcessor(): boolean {
     return this.processor;
@@ -16,7 +19,13 @@ export class DeviceJournal {
     return this.lost;
   }
 
-  splitExperts(message: string): void {
+  get expertBytes(): number {
+    return this.mostExpertBytes;
+  }
+
+  /** @param groupBytes weights of the experts that run at once from now on */
+  splitExperts(message: string, groupBytes: number): void {
+    this.mostExpertBytes = Math.min(this.mostExpertBytes, groupBytes);
     this.note(message);
   }
 

@@ -12,25 +12,32 @@ const valueBytes = 4;
 export interface MemoryPlan {
   /** Experts that run at once; undefined: all. */
   readonly groupSize: number | undefined;
-  /** Most rows of one run. */
-  readonly mostRows: number;
+  /** Most tokens of one run. */
+  readonly mostTokens: number;
 }
 
 /**
- * Plans a graph with the experts of `block` for `runtime.deviceMemoryBytes`. Without a limit everything is tried whole: a device that
- * runs out of memory is then noticed while it runs.
+ * Plans a graph with the experts of `block` for `runtime.deviceMemoryBytes`, and for what the journal knows from layers before. Without
+ * either everything is tried whole: a device that runs out of memory is then noticed while it runs.
  */
-export function memoryPlan(block: MoeBlockSpec | undefined, { deviceMemoryBytes }: RuntimeOptions): MemoryPlan {
-  if (block === undefined || deviceMemoryBytes === undefined) {
-    return { groupSize: undefined, mostRows: Infinity };
+export function memoryPlan(
+  block: MoeBlockSpec | undefined,
+  { deviceMemoryBytes = Infinity, journal }: RuntimeOptions,
+): MemoryPlan {
+  if (block === undefined) {
+    return { groupSize: undefined, mostTokens: Infinity };
   }
   const { experts, activeExperts, hiddenSize, intermediateSize } = block;
-  const bytes = specTensors(experts).reduce((sum, { byteLength }) => sum + byteLength, 0);
-  const most = weightShare * deviceMemoryBytes;
+  const bytes = expertBytes(block);
+  const most = Math.min(weightShare * deviceMemoryBytes, journal?.expertBytes ?? Infinity);
   const atOnce = Math.max(1, Math.floor((experts.length * most) / bytes));
-  const weights = Math.min(bytes, most);
   // Inputs, their parts for exact products, gate, up and their product, and outputs, of every active expert.
-  const rowBytes = valueBytes * activeExperts * (5 * hiddenSize + 5 * intermediateSize);
-  const mostRows = Math.max(1, Math.floor((deviceMemoryBytes - weights) / rowBytes));
-  return { groupSize: atOnce < experts.length ? atOnce : undefined, mostRows };
+  const tokenBytes = valueBytes * activeExperts * (5 * hiddenSize + 5 * intermediateSize);
+  const mostTokens = Math.max(1, Math.floor((deviceMemoryBytes - Math.min(bytes, most)) / tokenBytes));
+  return { groupSize: atOnce < experts.length ? atOnce : undefined, mostTokens };
+}
+
+/** Stored bytes of all experts of a block. */
+export function expertBytes({ experts }: MoeBlockSpec): number {
+  return specTensors(experts).reduce((sum, { byteLength }) => sum + byteLength, 0);
 }

@@ -5,7 +5,14 @@ import type { DeviceJournal } from './deviceJournal';
 import { memoryPlan } from './deviceMemory';
 import { graphTarget } from './graphTargets';
 import { cutRows, joinRows } from './rowRanges';
-import { openSession, type Feeds, type Results, type RuntimeOptions, type RuntimeSession } from './session';
+import {
+  openSession,
+  type Feeds,
+  type OpenSession,
+  type Results,
+  type RuntimeOptions,
+  type RuntimeSession,
+} from './session';
 import { SplitExperts } from './splitExperts';
 import type { WeightStream } from './weightStream';
 
@@ -31,8 +38,8 @@ export interface GraphOptions {
   readonly manyRuns?: boolean;
 }
 
-/** Fewest rows of one run before experts are split instead: every run converts all weights. */
-const fewestRows = 256;
+/** Fewest tokens of one run before experts are split instead: every run converts all weights. */
+const fewestTokens = 256;
 
 /**
  * Loads a graph in the form that suits the provider. Where the device runs out of memory, experts run in groups, runs get smaller, and
@@ -61,20 +68,20 @@ class DeviceSession implements RuntimeSession {
     private readonly build: GraphSource,
     private readonly runtime: RuntimeOptions,
     private readonly options: GraphOptions,
-    private readonly openOne: typeof openSession,
-    /** Most rows of one run; halved when memory runs out. */
-    private mostRows: number,
+    private readonly openOne: OpenSession,
+    /** Most tokens of one run; halved when memory runs out. */
+    private mostTokens: number,
   ) {}
 
   static async open(
     build: GraphSource,
     runtime: RuntimeOptions,
     options: GraphOptions,
-    open: typeof openSession,
+    open: OpenSession,
   ): Promise<RuntimeSession> {
     const { block, stream, manyRuns } = options;
     const plan = memoryPlan(block, runtime);
-    const session = new DeviceSession(build, runtime, options, open, plan.mostRows);
+    const session = new DeviceSession(build, runtime, options, open, plan.mostTokens);
     try {
       if (plan.groupSize !== undefined) {
         await session.split(plan.groupSize);
@@ -85,7 +92,7 @@ class DeviceSession implements RuntimeSession {
             : await stream.open(build, open);
       }
     } catch (error) {
-      await session.giveWay(error, 1);
+      await session.giveWay(error, 1, 1);
     }
     return session;
   }
@@ -101,15 +108,17 @@ class DeviceSession implements RuntimeSession {
   async run(feeds: Feeds, outputs?: readonly string[]): Promise<Results> {
     const { batched = [], summed = [] } = this.options;
     const rows = batched.length === 0 ? 1 : feeds[batched[0]!]!.shape[0]!;
+    const tokensPerRow = batched.length === 0 ? 1 : tokensOf(feeds[batched[0]!]!.shape) / rows;
     const parts: Results[] = [];
     for (let start = 0; start < rows || parts.length === 0;) {
-      const end = batched.length === 0 ? rows : Math.min(rows, start + this.mostRows);
+      const most = Math.max(1, Math.floor(this.mostTokens / tokensPerRow));
+      const end = batched.length === 0 ? rows : Math.min(rows, start + most);
       try {
         const part = end - start === rows ? feeds : cutRows(feeds, batched, start, end);
         parts.push(await this.session.run(part, outputs));
         start = end;
       } catch (error) {
-        await this.giveWay(error, end - start);
+        await this.giveWay(error, end - start, tokensPerRow);
       }
     }
     return parts.length === 1 ? parts[0]! : joinRows(parts, summed);
@@ -127,15 +136,15 @@ class DeviceSession implements RuntimeSession {
   }
 
   /** Smaller runs, experts in groups, then the processor. Throws what none of them can help. */
-  private async giveWay(error: unknown, rows: number): Promise<void> {
+  private async giveWay(error: unknown, rows: number, tokensPerRow: number): Promise<void> {
     const { journal, provider } = this.runtime;
     const short = TunerError.is(error, 'outOfMemory');
     if (this.where === 'processor' || journal === undefined || !(short || TunerError.is(error, 'deviceFailed'))) {
       throw error;
     }
     const experts = this.where === 'device' ? (this.options.block?.experts.length ?? 1) : 1;
-    if (short && rows > (experts > 1 ? fewestRows : 1)) {
-      this.mostRows = Math.ceil(rows / 2);
+    if (short && rows > 1 && (experts === 1 || rows * tokensPerRow > fewestTokens)) {
+      this.mostTokens = Math.ceil(rows / 2) * tokensPerRow;
       journal.smallerSteps(`The memory of the device (${provider}) is short; steps are made smaller.`);
       return;
     }
@@ -176,7 +185,12 @@ class DeviceSession implements RuntimeSession {
       throw error;
     }
     this.where = 'processor';
-    this.mostRows = Infinity;
+    this.mostTokens = Infinity;
     this.current = await this.openOne(this.build(cpuTarget), { ...this.runtime, provider: 'cpu' });
   }
+}
+
+/** Rows of a tensor over all axes but the last. */
+function tokensOf(shape: readonly number[]): number {
+  return shape.slice(0, Math.max(1, shape.length - 1)).reduce((product, size) => product * size, 1);
 }

@@ -19,7 +19,7 @@ export interface RuntimeOptions {
   /** Memory of the device that may be used; undefined: all of it. */
   readonly deviceMemoryBytes?: number | undefined;
   /** Opens sessions, {@link openSession} where it is left out; tests put failing devices here. */
-  readonly open?: typeof openSession | undefined;
+  readonly open?: OpenSession | undefined;
   /** Where it is kept what the device could not do. */
   readonly journal?: DeviceJournal | undefined;
 }
@@ -38,6 +38,9 @@ export interface WeightTensor {
 
 export type Feeds = Readonly<Record<string, HostTensor | WeightTensor>>;
 export type Results = Readonly<Record<string, HostTensor>>;
+
+/** How a graph becomes a session. */
+export type OpenSession = (model: Uint8Array, options: RuntimeOptions) => Promise<RuntimeSession>;
 
 /** One loaded graph. Dispose it: sessions hold native memory and threads. */
 export interface RuntimeSession {

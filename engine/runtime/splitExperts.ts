@@ -1,4 +1,5 @@
 import type { MoeBlockSpec } from '../families/specification';
+import { expertBytes } from './deviceMemory';
 import { apartNames, expertGroupGraph, groupNames } from '../graph/gpu/expertsApart';
 import type { GraphTarget } from '../graph/graphTarget';
 import { TunerError } from '../protocol/errors';
@@ -6,7 +7,7 @@ import {
   floats,
   integers,
   type Feeds,
-  type openSession,
+  type OpenSession,
   type Results,
   type RuntimeOptions,
   type RuntimeSession,
@@ -19,7 +20,7 @@ export interface SplitRequest {
   /** The block whose experts the graph runs. */
   readonly block: MoeBlockSpec;
   readonly runtime: RuntimeOptions;
-  readonly open: typeof openSession;
+  readonly open: OpenSession;
 }
 
 /**
@@ -148,6 +149,7 @@ export class SplitExperts implements RuntimeSession {
     const groups = Math.ceil(block.experts.length / this.groupSize);
     runtime.journal?.splitExperts(
       `The experts of a layer do not fit into the memory of the device (${runtime.provider}) together; they run in ${groups} groups, one after the other.`,
+      expertBytes(block) / groups,
     );
   }
 }

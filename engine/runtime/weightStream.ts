@@ -3,7 +3,7 @@ import type { TensorEntry } from '../checkpoint/types';
 import { canFeed, fedName, fedTypes } from '../graph/gpu/fedWeights';
 import { graphTarget } from './graphTargets';
 import type { GraphSource } from './openGraph';
-import type { openSession, Feeds, RuntimeOptions, RuntimeSession } from './session';
+import type { Feeds, OpenSession, RuntimeOptions, RuntimeSession } from './session';
 import { WeightBuffers } from './weightBuffers';
 
 /** Share of the free memory of the machine that two layers may take. */
@@ -42,7 +42,7 @@ export class WeightStream {
   }
 
   /** A layer, ready to run; the one before must not run any more. Disposing it keeps the session for the next. */
-  async open(build: GraphSource, open: typeof openSession): Promise<RuntimeSession> {
+  async open(build: GraphSource, open: OpenSession): Promise<RuntimeSession> {
     const { model, weights } = this.graph(build);
     if (!this.buffers[0].holds(weights)) {
       this.buffers.reverse();

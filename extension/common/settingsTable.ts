@@ -28,6 +28,7 @@ export const settings = {
   'moeTuner.cache.directory': setting(z.string().default(''), 'machine', true),
   'moeTuner.cache.limitGigabytes': setting(z.number().min(0.1).default(2), 'machine-overridable', true),
   'moeTuner.memory.hiddenStatesGigabytes': setting(z.number().min(0).default(1), 'machine-overridable', true),
+  'moeTuner.memory.deviceGigabytes': setting(z.number().min(0).default(0), 'machine-overridable', true),
   'moeTuner.engine.nodePath': setting(z.string().default(''), 'machine', true),
   'moeTuner.codeLens.enabled': setting(z.boolean().default(true), 'resource', false),
 } as const;

@@ -80,16 +80,18 @@ test('wrong usage ends with 2 and writes nothing', async () => {
   expect(readdirSync(folder)).toEqual(before);
 });
 
-test('an interrupted run ends with 130 and continues', async () => {
+test('a run that is killed or interrupted continues; an interrupted one ends with 130', async () => {
   const text = path.join(samplePath, 'calibration.jsonl');
   const words = ['--text', text, '--per-document', '--tokens', '600', '--sample', '4', '--seed', '7', '--json'];
   const out = file('continued.safetensors');
-  const stopped = await run([...words, '--out', out], { interruptAt: /25% Layer/ });
+  const killed = await run([...words, '--out', out], { interruptAt: /Layer 2 of 8/, kill: true });
+  expect([killed.code, killed.stdout]).toEqual([null, '']);
+  const stopped = await run([...words, '--out', out], { interruptAt: /Layer 4 of 8/ });
   expect([stopped.code, stopped.stdout]).toEqual([130, '']);
   expect(readdirSync(folder)).not.toContain('continued.safetensors');
   const { code, stdout } = await run([...words, '--out', out]);
   expect(code).toBe(0);
   const { resumedLayers } = z.object({ resumedLayers: z.number() }).parse(JSON.parse(stdout));
-  expect(resumedLayers).toBeGreaterThan(0);
+  expect(resumedLayers).toBeGreaterThan(2);
   expect(resumedLayers).toBeLessThan(8);
 });

@@ -11,13 +11,15 @@ export interface CommandLineOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** Interrupts the process, as Ctrl-C does, once its standard error matches. */
   readonly interruptAt?: RegExp;
+  /** Kills the process instead, as a system short of memory does. */
+  readonly kill?: boolean;
 }
 
 /** Runs a bundle of the command line to its end. Standard output and error are pipes, as in a script. */
 export function runCommandLine(
   bundle: string,
   words: readonly string[],
-  { environment = {}, interruptAt }: CommandLineOptions = {},
+  { environment = {}, interruptAt, kill = false }: CommandLineOptions = {},
 ): Promise<CommandLineRun> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [bundle, ...words], {
@@ -32,7 +34,7 @@ export function runCommandLine(
       stderr += text;
       if (!interrupted && interruptAt?.test(stderr) === true) {
         interrupted = true;
-        child.kill('SIGINT');
+        child.kill(kill ? 'SIGKILL' : 'SIGINT');
       }
     });
     child.on('error', reject);

@@ -1,6 +1,6 @@
 import type { DecoderLayerSpec } from '../../families/specification';
 import { calibrationGraph, calibrationNames, mixerGraph } from '../../graph/calibrationGraph';
-import { decoderLayerGraph, layerNames } from '../../graph/decoderLayerGraph';
+import { decoderLayerGraph, layerNames, moeBlockOf } from '../../graph/decoderLayerGraph';
 import { openGraph } from '../../runtime/openGraph';
 import { floats, type Feeds, type Results, type RuntimeSession } from '../../runtime/session';
 import type { HiddenStore } from '../hiddenStore';
@@ -13,6 +13,13 @@ import type { CalibrationOptions } from './calibrationPass';
 
 /** Bytes of expert outputs `[tokens, k + 1, hidden]` (float32) of one step: bounds the engine's own memory. */
 const outputBytesPerStep = 2 ** 27;
+
+/** Outputs of the calibration graph that are sums over its tokens. */
+const summedOverTokens = [
+  calibrationNames.logitProducts,
+  calibrationNames.probabilityProducts,
+  calibrationNames.outputSums,
+];
 
 /** Longest time of one step before the supervisor ends the process, in seconds. */
 const stepDeadlineSeconds = 300;
@@ -72,7 +79,11 @@ export async function passMoeLayer(
     batched: [layerNames.hidden],
   });
   try {
-    const experts = await openGraph((target) => calibrationGraph(layer, width, k, target), machine);
+    const experts = await openGraph((target) => calibrationGraph(layer, width, k, target), machine, {
+      batched: [calibrationNames.residual],
+      summed: summedOverTokens,
+      block: moeBlockOf(layer),
+    });
     try {
       for (const [at, batch] of batches.entries()) {
         report(at / batches.length);
