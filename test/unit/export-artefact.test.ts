@@ -1,9 +1,6 @@
-import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
 import { mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { build } from 'esbuild';
 import { describe, expect, test } from 'vitest';
 import { diskOutput, type ArtefactOutput } from '../../engine/export/artefactOutput';
 import { inlineCode } from '../../engine/export/modelCard';
@@ -388,35 +385,6 @@ describe('interrupted writes leave nothing', () => {
       expect((await failureOf(run('huggingface', job, output))).code).toBe('cancelled');
       expect(await readdir(root)).toEqual(['some.moeplan.json']);
     }
-  });
-
-  test('death halfway leaves the name free and the original as it was', async () => {
-    const root = await temporaryFolder();
-    const bundle = path.join(root, 'hanging.cjs');
-    const entry = path.resolve(import.meta.dirname, '../support/hangingExport.ts');
-    await build({ entryPoints: [entry], bundle: true, platform: 'node', outfile: bundle, logLevel: 'error' });
-    const source = path.join(samplePath, 'model.safetensors');
-    const before = createHash('sha256')
-      .update(await readFile(source))
-      .digest('hex');
-    const out = path.join(root, 'tuned');
-    const child = spawn(process.execPath, [bundle, out, source, String((await stat(source)).size)]);
-    await once(child.stdout, 'data');
-    const dead = once(child, 'exit');
-    child.kill('SIGKILL');
-    expect(await dead).toEqual([null, 'SIGKILL']);
-    const left = (await readdir(root)).filter((name) => name !== 'hanging.cjs');
-    expect(left).toEqual([expect.stringMatching(/^\.tuned\.[0-9a-f]{12}\.partial$/)]);
-    expect(
-      createHash('sha256')
-        .update(await readFile(source))
-        .digest('hex'),
-    ).toBe(before);
-
-    const plan = path.join(root, 'some.moeplan.json');
-    await writeFile(plan, JSON.stringify({ version: 1, activeExperts: samplePlan }));
-    await apply({ checkpoint: samplePath, plan, target: 'huggingface', out }, quietJob());
-    expect((await inspect(out)).experts).toBe(16);
   });
 });
 
