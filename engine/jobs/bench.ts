@@ -14,8 +14,11 @@ import { timeExportedBlocks, type TimedBlock } from '../measure/exportedBlockLat
 import { measureGeneration, type GenerationRound, type GenerationSpeed } from '../measure/generationSpeed';
 import type { JobContext } from '../measure/jobContext';
 import { median, spreadOf } from '../measure/spread';
+import { isotonic } from '../numeric/isotonic';
 import type { BenchLayer, BenchParams, BenchResult } from '../protocol/bench';
-import { TunerError } from '../protocol/errors';
+import { TunerError, type ErrorCode } from '../protocol/errors';
+import { DeviceJournal } from '../runtime/deviceJournal';
+import { ranOn } from '../runtime/graphTargets';
 import type { RuntimeOptions } from '../runtime/session';
 import { trainedActiveExperts } from './activeExperts';
 import { openModel } from './openModel';
@@ -28,7 +31,16 @@ const loadedGrowth = 2;
 const togetherShare = 0.6;
 
 /** Rounds of the layers for one of the generation: they take a thousandth of its time each. */
-const layerRounds = 3;
+const layerRounds = 4;
+
+/** Failures of a device that the processor does not have. */
+const deviceErrors: ReadonlySet<ErrorCode> = new Set(['runtimeFailed', 'outOfMemory', 'deviceFailed']);
+
+/** What is measured on, and what it could not do. */
+interface BenchRuntime extends RuntimeOptions {
+  readonly journal: DeviceJournal;
+  readonly told: readonly string[];
+}
 
 /** A model that was exported to be measured. */
 interface Exported {
@@ -65,23 +77,25 @@ export async function bench(params: BenchParams, services: EngineServices, job: 
     const baseline = await exportModel('baseline', decoder, trained);
     const variants = changed === undefined ? [baseline] : [changed, baseline];
     const needed = variants.reduce((sum, { bytes }) => sum + bytes, 0) * loadedGrowth;
-    const speeds = await measureGeneration({
-      files: variants.map(({ folder }) => path.join(folder, modelFileName)),
-      fileBytes: variants.map(({ bytes }) => bytes),
-      load: { ...params, vocabularySize: resolved.vocabularySize },
-      rounds: params.rounds,
-      runtime,
-      job,
-      together: needed < os.freemem() * togetherShare,
-    });
-    const layers = await layerTable(variants, params, runtime, job);
+    const { speeds, layers } = await onDeviceOrProcessor(runtime, async (machine) => ({
+      speeds: await measureGeneration({
+        files: variants.map(({ folder }) => path.join(folder, modelFileName)),
+        fileBytes: variants.map(({ bytes }) => bytes),
+        load: { ...params, vocabularySize: resolved.vocabularySize },
+        rounds: params.rounds,
+        runtime: machine,
+        job,
+        together: needed < os.freemem() * togetherShare,
+      }),
+      layers: await layerTable(variants, params, machine, job),
+    }));
     const [measured, reference] = speeds as [GenerationSpeed, GenerationSpeed | undefined];
     job.progress(1, 'Done');
     return {
       checkpoint: checkpoint.folder,
       fingerprint,
       ...(params.plan === undefined ? {} : { plan: path.resolve(params.plan) }),
-      provider: runtime.provider,
+      provider: runtime.journal.usedProcessor ? 'cpu' : ranOn(runtime),
       threads: runtime.threads,
       batch: params.batch,
       context: params.context,
@@ -92,7 +106,7 @@ export async function bench(params: BenchParams, services: EngineServices, job: 
       layers,
       ...(reference === undefined ? {} : comparison(measured, reference, layers, params)),
       exportedBytes: variants[0]!.bytes,
-      notes: notes(runtime, params.plan !== undefined && changed === undefined),
+      notes: notes(runtime, layers, params.plan !== undefined && changed === undefined),
       seconds: (performance.now() - start) / 1000,
     };
   } finally {
@@ -102,16 +116,42 @@ export async function bench(params: BenchParams, services: EngineServices, job: 
 }
 
 /** Exported models compute attention in float32, which ONNX Runtime has on processors only: `auto` takes the processor. */
-async function benchRuntime(services: EngineServices, job: JobContext): Promise<RuntimeOptions> {
+async function benchRuntime(services: EngineServices, job: JobContext): Promise<BenchRuntime> {
   const { provider, threads } = services.settings;
+  const told: string[] = [];
+  const journal = new DeviceJournal((message) => {
+    told.push(message);
+    job.log('warn', message);
+  });
   if (provider === 'auto') {
-    return { provider: 'cpu', threads };
+    return { provider: 'cpu', threads, journal, told };
   }
   const { selected } = await services.providers.select(provider);
   if (selected !== 'cpu') {
     job.log('warn', 'Exported models compute in float32: parts of them run on the processor whatever the provider is.');
   }
-  return { provider: selected, threads };
+  return { provider: selected, threads, journal, told };
+}
+
+/**
+ * Measures on the device, and where it cannot run the models, everything once more on the processor: a comparison of a model on one
+ * with a model on the other would say nothing.
+ */
+async function onDeviceOrProcessor<Measured>(
+  runtime: BenchRuntime,
+  measure: (machine: RuntimeOptions) => Promise<Measured>,
+): Promise<Measured> {
+  try {
+    return await measure(runtime);
+  } catch (error) {
+    const fromDevice = TunerError.is(error) && deviceErrors.has(error.code);
+    if (runtime.provider === 'cpu' || !fromDevice) {
+      throw error;
+    }
+    const what = `The exported models do not run with ${runtime.provider}: everything was measured on the processor.`;
+    runtime.journal.toProcessor(`${what} ${error.message}`, true);
+    return measure({ ...runtime, provider: 'cpu' });
+  }
 }
 
 /** @throws TunerError `usage` where the model has fewer positions than are asked for */
@@ -141,6 +181,9 @@ async function writeExport(
   const written = await writeArtefact(folder, onnx.files, { job, verify: () => Promise.resolve() });
   return { folder, onnx, blocks, activeExperts, bytes: written.bytes };
 }
+
+/** A block with one more active expert does not get faster: where medians say so, it is noise of the machine. */
+const noisyShare = 0.1;
 
 /** Times of all layers by k, of the first variant, and of the last one (the baseline) at its own k. */
 async function layerTable(
@@ -172,14 +215,15 @@ async function layerTable(
         );
   return first.blocks.map((block, at) => {
     const baselineActive = baseline.activeExperts[at]!;
-    const own = changed.indexOf(at) === -1 ? times[at]! : before[changed.indexOf(at)]!;
+    const own = isotonic(changed.indexOf(at) === -1 ? times[at]! : before[changed.indexOf(at)]!);
     return {
       index: block.layer,
       experts: block.experts.length,
       active: first.activeExperts[at]!,
       baselineActive,
       form: first.onnx.fusedLayers.includes(block.layer) ? 'fused' : 'branches',
-      microseconds: times[at]!,
+      microseconds: isotonic(times[at]!),
+      medianMicroseconds: times[at]!,
       baselineMicroseconds: own[baselineActive - 1]!,
     };
   });
@@ -247,9 +291,23 @@ function comparison(
   };
 }
 
-function notes({ provider }: RuntimeOptions, nothingChanged: boolean): string[] {
+function notes(
+  { provider, told, journal }: BenchRuntime,
+  layers: readonly BenchLayer[],
+  nothingChanged: boolean,
+): string[] {
+  const noisy = layers.filter(({ microseconds, medianMicroseconds }) =>
+    medianMicroseconds.some((value, at) => Math.abs(value / microseconds[at]! - 1) > noisyShare),
+  );
+  const which = noisy.map(({ index }) => index).join(', ');
   return [
     ...(nothingChanged ? ['The plan changes nothing that could be measured.'] : []),
-    ...(provider === 'cpu' ? [] : ['Attention in float32 runs on the processor.']),
+    ...told,
+    ...(provider === 'cpu' || journal.usedProcessor ? [] : ['Attention in float32 runs on the processor.']),
+    ...(noisy.length === 0
+      ? []
+      : [
+          `The machine was not quiet: medians of layer ${which} differ from their non-decreasing fit by more than ${noisyShare * 100} %. More --rounds help.`,
+        ]),
   ];
 }

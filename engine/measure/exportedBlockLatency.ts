@@ -1,6 +1,6 @@
 import { blockNames } from '../graph/blockGraph';
 import { fillStandardNormal } from '../numeric/standardNormal';
-import { SeededRandom } from '../numeric/seededRandom';
+import { SeededRandom, streamSeed } from '../numeric/seededRandom';
 import { openPreparedSession, type PreparedSession } from '../runtime/preparedSession';
 import type { RuntimeOptions } from '../runtime/session';
 import { step, type JobContext } from './jobContext';
@@ -20,7 +20,8 @@ export interface TimedBlock {
 
 /**
  * Median microseconds of MoE blocks in the form of an exported model, `[block][k - 1]`. All blocks are open at once and take turns, so
- * that each finds the caches as it does inside a model.
+ * that each finds the caches as it does inside a model. Every round goes through the numbers of active experts in another order, with
+ * other tokens for each: neither drift of the machine nor experts that are still in a cache favour any of them.
  * @param tokens tokens that go through a block at once
  */
 export async function timeExportedBlocks(
@@ -43,8 +44,9 @@ export async function timeExportedBlocks(
     const deepest = Math.max(...blocks.map(({ most }) => most));
     for (let round = -1; round < rounds; round += 1) {
       job.progress((round + 1) / (rounds + 1), `Timing the layers, round ${round + 1} of ${rounds}`);
+      const order = new SeededRandom(round).shuffle(Array.from({ length: deepest }, (_, at) => at + 1));
       // k outside, blocks inside: the weights of a block have left the caches when its turn comes again.
-      for (let k = 1; k <= deepest; k += 1) {
+      for (const k of order) {
         for (const [at, block] of blocks.entries()) {
           if (k <= block.most) {
             const microseconds = await timeBlock(sessions[at]!, block, k, tokens, round, job);
@@ -69,9 +71,8 @@ async function timeBlock(
   round: number,
   job: JobContext,
 ): Promise<number> {
-  // Other tokens in every round take other experts.
   const data = new Float32Array(tokens * hiddenSize);
-  fillStandardNormal(data, new SeededRandom(1 + round + layer * 1000));
+  fillStandardNormal(data, new SeededRandom(streamSeed(streamSeed(round, layer), k)));
   return step(job, `timing layer ${layer}`, stepDeadlineSeconds, async () => {
     const feeds = {
       [blockNames.x]: { type: 'float32', data, shape: [tokens, hiddenSize] },

@@ -37,7 +37,10 @@ export const benchLayerSchema = z.object({
   active: z.number().int(),
   baselineActive: z.number().int(),
   form: z.enum(['fused', 'branches']).describe('One operator for all experts, or a branch for each.'),
-  microseconds: z.array(z.number()).describe('Median time of the MoE block for one decode step, by k - 1.'),
+  microseconds: z
+    .array(z.number())
+    .describe('Time of the MoE block for one decode step, by k - 1: the non-decreasing fit of the medians.'),
+  medianMicroseconds: z.array(z.number()).describe('The medians themselves, with the noise of the machine.'),
   baselineMicroseconds: z.number().describe('The same of the block as it was trained.'),
 });
 

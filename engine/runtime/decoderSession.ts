@@ -2,7 +2,7 @@ import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { TunerError } from '../protocol/errors';
 import { onnxruntime } from './onnxruntime';
 import { preparedOptions } from './preparedSession';
-import { mappedOptions, toHost, type Results, type RuntimeOptions } from './session';
+import { mappedOptions, runtimeError, toHost, type Results, type RuntimeOptions } from './session';
 
 /** Names by which an exported decoder takes and gives its cache. */
 const cachePairs: readonly { readonly past: RegExp; readonly present: string }[] = [
@@ -130,7 +130,8 @@ export class DecoderSession {
   }
 }
 
+/** The failure of the runtime with its kind (memory, device, else), and the file it was about. */
 function failure(error: unknown, what: string, file?: string): TunerError {
-  const reason = error instanceof Error ? error.message : String(error);
-  return new TunerError('runtimeFailed', `${what} ${reason}`, file === undefined ? {} : { file }, { cause: error });
+  const { code, message, details } = runtimeError(error, what);
+  return new TunerError(code, message, file === undefined ? details : { ...details, file }, { cause: error });
 }

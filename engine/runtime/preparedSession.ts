@@ -1,9 +1,8 @@
 import os from 'node:os';
 import path from 'node:path';
 import type { InferenceSession } from 'onnxruntime-node';
-import { TunerError } from '../protocol/errors';
 import { onnxruntime } from './onnxruntime';
-import type { Feeds, RuntimeOptions } from './session';
+import { runtimeError, type Feeds, type RuntimeOptions } from './session';
 
 /** A graph whose weights were prepared when it was loaded. Dispose it. */
 export interface PreparedSession {
@@ -31,8 +30,7 @@ export async function openPreparedSession(model: Uint8Array, options: RuntimeOpt
       },
     });
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new TunerError('runtimeFailed', `The graph could not be loaded. ${reason}`, {}, { cause: error });
+    throw runtimeError(error, 'The graph could not be loaded.');
   }
   return {
     async run(feeds) {
@@ -40,7 +38,11 @@ export async function openPreparedSession(model: Uint8Array, options: RuntimeOpt
         name,
         new Tensor(type, data as never, shape),
       ]);
-      await session.run(Object.fromEntries(tensors) as InferenceSession.FeedsType);
+      try {
+        await session.run(Object.fromEntries(tensors) as InferenceSession.FeedsType);
+      } catch (error) {
+        throw runtimeError(error, 'A graph failed while it ran.');
+      }
     },
     dispose: () => session.release(),
   };

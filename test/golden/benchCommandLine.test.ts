@@ -1,10 +1,14 @@
 import { readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { benchResultSchema } from '../../engine/protocol/bench';
+import { bench } from '../../engine/jobs/bench';
+import { quietJob } from '../../engine/measure/jobContext';
+import { benchParamsSchema, benchResultSchema } from '../../engine/protocol/bench';
+import type { ProviderSelector } from '../../engine/runtime/providerSelection';
 import { samplePath } from '../support/brokenSamples';
 import { runCommandLine } from '../support/commandLine';
 import { useEngineBundles } from '../support/engineBundles';
+import { testServices } from '../support/engineServices';
 import { temporaryFolder } from '../support/temporaryFolder';
 
 /** `bench` as scripts call it. Speeds depend on the machine; what is checked is what they are measured on, and how they fit together. */
@@ -51,9 +55,12 @@ describe('bench', () => {
     expect(
       layers.map(({ index, active, baselineActive, experts }) => [index, active, baselineActive, experts]),
     ).toEqual(activeExperts.map((k, layer) => [layer, k, 4, 16]));
-    for (const { microseconds, baselineMicroseconds } of layers) {
+    for (const { microseconds, medianMicroseconds, baselineMicroseconds } of layers) {
       expect(microseconds).toHaveLength(4);
       expect(Math.min(...microseconds)).toBeGreaterThan(0);
+      expect([...microseconds].sort((left, right) => left - right)).toEqual(microseconds);
+      const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
+      expect(sum(medianMicroseconds)).toBeCloseTo(sum(microseconds), 6);
       expect(baselineMicroseconds).toBe(microseconds[3]);
     }
     const change = layers.reduce(
@@ -92,5 +99,22 @@ describe('bench', () => {
     expect(stdout).toMatch(/ms predicted from the layers/);
     const { code: refused, stderr } = await run('--context', '250', '--tokens', '10');
     expect([refused, stderr]).toEqual([2, expect.stringMatching(/--context: The model has 256 positions/)]);
+  });
+
+  test('says so, and measures on the processor, where a device cannot run the models', async () => {
+    const { services } = testServices(root);
+    const refusing = {
+      ...services,
+      settings: { ...services.settings, provider: 'cuda' as const },
+      providers: { select: () => Promise.resolve({ selected: 'cuda', providers: [] }) } as unknown as ProviderSelector,
+    };
+    const warnings: string[] = [];
+    const job = { ...quietJob(), log: (_: string, message: string) => void warnings.push(message) };
+    const params = benchParamsSchema.parse({ checkpoint: samplePath, context: 4, tokens: 1, rounds: 1 });
+    const result = await bench(params, refusing, job);
+    expect(result.provider).toBe('cpu');
+    expect(result.notes.join()).toMatch(/do not run with cuda: everything was measured on the processor/);
+    expect(warnings.join()).toMatch(/do not run with cuda/);
+    expect(result.decodeTokensPerSecond).toBeGreaterThan(0);
   });
 });
