@@ -1,34 +1,10 @@
 import { expect, test } from 'vitest';
-import type { EvaluateResult, WeightChangeName } from '../../engine/protocol/evaluation';
 import { planPointsOf, sameSizeSentences } from '../../webviews/dashboard/planFrontModel';
 import { dashboardHarness } from '../support/dashboardHarness';
+import { planRun as run, planRuns as runs, sampleExpertBytes as original } from '../support/planRuns';
 import { evaluations, snapshots } from '../support/webviewSnapshots';
 
 const dashboard = dashboardHarness();
-const original = 47_185_920;
-
-function run(plan: string, changes: WeightChangeName[], share: number, change: number, minute: number): EvaluateResult {
-  const before = 9;
-  return {
-    ...evaluations[1]!,
-    plan: `/plans/${plan}.moeplan.json`,
-    weightsChanged: true,
-    changes,
-    expertBytes: original * share,
-    originalExpertBytes: original,
-    baselineGeometricMeanPerplexity: before,
-    geometricMeanPerplexity: before * (1 + change),
-    finished: `2026-08-21T10:${String(minute).padStart(2, '0')}:00.000Z`,
-  };
-}
-
-const runs = [
-  run('pruned', ['prune'], 0.75, 0.3, 1),
-  run('pruned', ['prune'], 0.75, 0.12, 2),
-  run('merged', ['merge'], 0.75, 0.2, 3),
-  run('rounded', ['quantize'], 0.25, 0.05, 4),
-];
-
 test('the newest run of every plan is a point; those that nothing beats come first, with the model itself', () => {
   const points = planPointsOf([...evaluations, ...runs]);
   expect(points.map(({ change, onFront }) => [change.toFixed(1), onFront])).toEqual([
@@ -43,7 +19,7 @@ test('the newest run of every plan is a point; those that nothing beats come fir
 
 test('runs that leave the weights alone make no point, and only they stand on the front of active experts', async () => {
   expect(planPointsOf(evaluations)).toEqual([]);
-  const view = await dashboard.open({ ...snapshots.measured, evaluations: runs });
+  const view = await dashboard.open({ ...snapshots.measured, evaluations: [...runs] });
   const grid = view.page.getByRole('grid', { name: 'Best allocation for each cost' });
   expect(await grid.locator('td', { hasText: '%' }).count()).toBe(0);
 });

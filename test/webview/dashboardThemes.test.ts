@@ -20,35 +20,11 @@ function pixels(view: WebviewPage, selector: string): Promise<string> {
   return view.page.locator(selector).evaluate((canvas: { toDataURL(): string }) => canvas.toDataURL());
 }
 
-describe.each(webviewThemes)('the $name theme', (theme) => {
-  test('every chart is painted, in more than one colour', async () => {
-    const view = await dashboard.open(snapshots.measured, { theme, height: 1800 });
-    for (const chart of charts) {
-      const { painted, colours } = await view.canvas(chart);
-      expect([chart, painted > 0.01, colours > 2]).toEqual([chart, true, true]);
-    }
-    const heatMap = await view.canvas('.heat-map canvas');
-    expect(heatMap.painted).toBeGreaterThan(0.5);
-    expect(heatMap.colours).toBeGreaterThan(60);
-    await view.page.screenshot({ path: join(screenshots, `dashboard-${theme.name}.png`) });
-  });
-
-  test('a measured search adds its marks to the front', async () => {
-    const view = await dashboard.open(snapshots.measured, { theme, width: 340, height: 2200 });
-    const before = await pixels(view, '.front canvas');
-    await view.post(snapshots.searched);
-    expect((await pixels(view, '.front canvas')) === before).toBe(false);
-    await view.page.screenshot({ path: join(screenshots, `dashboard-${theme.name}-searched.png`), fullPage: true });
-  });
-
-  test('the other states can be looked at', async () => {
-    const view = await dashboard.open(undefined, { theme, height: 900 });
-    for (const state of ['empty', 'running', 'searching', 'failed', 'stale'] as const) {
-      await view.post(snapshots[state]);
-      const image = await view.page.screenshot({ path: join(screenshots, `dashboard-${theme.name}-${state}.png`) });
-      expect(image.length).toBeGreaterThan(4000);
-    }
-  });
+test('a measured search adds its marks to the front', async () => {
+  const view = await dashboard.open(snapshots.measured, { width: 340, height: 2200 });
+  const before = await pixels(view, '.front canvas');
+  await view.post(snapshots.searched);
+  expect((await pixels(view, '.front canvas')) === before).toBe(false);
 });
 
 describe('changes around the page', () => {
