@@ -12,6 +12,7 @@ import { ScratchWeights } from '../transform/scratchWeights';
 import { transformBlocks, withBlocks } from '../transform/transformModel';
 import { partOfJob } from './budgetTables';
 import { calibrationSequences } from './calibrationSequences';
+import { evenOverTags } from './evenOverTags';
 import type { OpenModel } from './openModel';
 import { rankingTokens } from './rankingTokens';
 import { runtimeOptions, type EngineServices } from './services';
@@ -43,20 +44,9 @@ export async function comparisonText(params: MergeParams, model: OpenModel): Pro
   const known = new Set(seen?.sequences.map(({ ids }) => ids.join()));
   const unseen = all.sequences.filter(({ ids }) => !known.has(ids.join()));
   const heldOut = seen !== undefined && countIds(unseen) >= comparisonTokens / 2;
-  const sequences = fromAllTags(heldOut ? unseen : all.sequences, comparisonTokens);
+  const usable = (heldOut ? unseen : all.sequences).filter(({ ids }) => ids.length > 1);
+  const sequences = evenOverTags(usable, comparisonTokens).flatMap((own) => own.map(({ ids }) => ids));
   return { sequences, tokens: sequences.reduce((sum, ids) => sum + ids.length, 0), heldOut };
-}
-
-/** About `tokens` tokens, as many of every tag as of the others, evenly spread over its windows. */
-function fromAllTags(sequences: readonly TaggedSequence[], tokens: number): Int32Array[] {
-  const usable = sequences.filter(({ ids }) => ids.length > 1);
-  const tags = [...new Set(usable.map(({ tag }) => tag))];
-  return tags.flatMap((tag) => {
-    const own = usable.filter((sequence) => sequence.tag === tag);
-    const wanted = Math.round((own.length * tokens) / tags.length / countIds(own));
-    const count = Math.min(own.length, Math.max(1, wanted));
-    return Array.from({ length: count }, (_, at) => own[Math.floor(((at + 0.5) * own.length) / count)]!.ids);
-  });
 }
 
 function countIds(sequences: readonly TaggedSequence[]): number {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { TunerError } from '../protocol/errors';
 import type { PruneParams } from '../protocol/pruning';
 import { calibrationSequences } from './calibrationSequences';
+import { evenOverTags } from './evenOverTags';
 import type { OpenModel } from './openModel';
 
 /** Every how many windows one is for the search; the others are for the comparison in the end. */
@@ -20,8 +21,8 @@ export interface MeasurePart {
 }
 
 /**
- * Windows of the text of the chosen tasks (of all text without any), about as many tokens as asked for, evenly spread. Every third is for
- * the search, the others are held out from it; a single window serves both.
+ * Windows of the text of the chosen tasks (of all text without any), about as many tokens as asked for, from all tasks, domains and
+ * datasets alike. Every third is for the search, the others are held out from it; a single window serves both.
  * @throws TunerError `usage` where no window can be predicted
  */
 export async function pruneMeasureText(
@@ -31,20 +32,21 @@ export async function pruneMeasureText(
 ): Promise<MeasureText> {
   const { text, length, windows, perDocument, calibrationTokens } = params;
   const { sequences, tags: names } = await calibrationSequences(model, { text, length, windows, perDocument });
-  const wanted = sequences
-    .filter(({ tag, ids }) => ids.length > 1 && (tags.length === 0 || tags.includes(names[tag]!)))
-    .map(({ ids }) => ids);
+  const wanted = sequences.filter(
+    ({ tag, ids }) => ids.length > 1 && (tags.length === 0 || tags.includes(names[tag]!)),
+  );
   if (wanted.length === 0) {
     throw new TunerError('usage', 'The text holds nothing of the chosen tasks to measure on.', {
       place: '--text',
       wayOut: 'Give text of these tasks, tagged as in the calibration.',
     });
   }
-  const available = wanted.reduce((sum, ids) => sum + ids.length, 0);
-  const count = Math.max(1, Math.min(wanted.length, Math.round((wanted.length * calibrationTokens) / available)));
-  const chosen = Array.from({ length: count }, (_, at) => wanted[Math.floor(((at + 0.5) * wanted.length) / count)]!);
+  // Tags of one window start at another part each, so that neither part lacks most of them.
+  const places = evenOverTags(wanted, calibrationTokens).flatMap((own, first) =>
+    own.map(({ ids }, at) => ({ ids, searched: (first + at) % searchEvery === 0 })),
+  );
   const part = (forSearch: boolean) =>
-    keyed(chosen.length === 1 ? chosen : chosen.filter((_, at) => (at % searchEvery === 0) === forSearch));
+    keyed(places.filter(({ searched }) => places.length === 1 || searched === forSearch).map(({ ids }) => ids));
   return { searched: part(true), heldOut: part(false) };
 }
 
