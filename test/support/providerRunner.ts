@@ -8,7 +8,7 @@ import { batchSequences } from '../../engine/measure/sequenceBatches';
 import type { ResolvedModel } from '../../engine/families/resolveModel';
 import type { MoeBlockSpec } from '../../engine/families/specification';
 import { openGraph } from '../../engine/runtime/openGraph';
-import { floats, type RuntimeOptions } from '../../engine/runtime/session';
+import { floats, type RuntimeOptions, type RuntimeSession } from '../../engine/runtime/session';
 import { openResolved } from './engineRun';
 import { gaussianSource } from './tinyCheckpoints/randomTensors';
 
@@ -21,7 +21,11 @@ export interface ProviderErrors {
   readonly logits: number;
 }
 
-const tokens = 24;
+/** Fewer than there are experts to choose: some get no rows, some several. */
+const tokens = 8;
+
+/** Sessions stay open until the end: a device compiles its programs again once none is left. */
+const opened: RuntimeSession[] = [];
 
 /**
  * Blocks and sensitivities of checkpoint folders on a provider against the processor, and logits of those that are marked
@@ -46,24 +50,29 @@ async function main([provider, ...folders]: readonly string[]): Promise<void> {
     };
     process.stdout.write(`${JSON.stringify(errors)}\n`);
   }
+  await Promise.all(opened.map((session) => session.dispose()));
+}
+
+async function keep(opening: Promise<RuntimeSession>): Promise<RuntimeSession> {
+  const session = await opening;
+  opened.push(session);
+  return session;
 }
 
 async function outputOf(block: MoeBlockSpec, x: Float32Array, runtime: RuntimeOptions): Promise<Float32Array> {
-  const session = await openGraph((target) => blockGraph(block, target), runtime);
+  const session = await keep(openGraph((target) => blockGraph(block, target), runtime));
   const results = await session.run({
     [blockNames.x]: { type: 'float32', data: x, shape: [tokens, block.hiddenSize] },
     [blockNames.activeExperts]: { type: 'int64', data: BigInt64Array.of(BigInt(block.activeExperts)), shape: [1] },
   });
-  await session.dispose();
   return floats(results, blockNames.y);
 }
 
 async function normsOf(block: MoeBlockSpec, x: Float32Array, runtime: RuntimeOptions): Promise<Float32Array> {
-  const session = await openGraph((target) => sensitivityGraph(block, target), runtime);
+  const session = await keep(openGraph((target) => sensitivityGraph(block, target), runtime));
   const results = await session.run({
     [sensitivityNames.x]: { type: 'float32', data: x, shape: [tokens, block.hiddenSize] },
   });
-  await session.dispose();
   const damage = block.activeExperts > 1 ? floats(results, sensitivityNames.squaredDamage) : new Float32Array(0);
   return Float32Array.from([...floats(results, sensitivityNames.squaredNorm), ...damage]);
 }
