@@ -177,7 +177,7 @@ describe('the bars', () => {
 describe('totals and explanations', () => {
   test('are the sums of the plan and follow a drag before it ends', async () => {
     const view = await editor.open(await everything());
-    const values = view.page.locator('.total-value');
+    const values = view.page.locator('.section-budgets .total-value');
     const predicted = numbers.reduce((sum, active, layer) => sum + lossTable.rows[layer]![active - 1]!, 0);
     expect(await values.allTextContents()).toEqual([
       '5.00 of 8.00',

@@ -1,61 +1,57 @@
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import type { AxeResults } from 'axe-core';
 import { describe, expect, test } from 'vitest';
 import type { PlanEditorUpdate } from '../../engine/protocol/planEditor';
+import { colourRules, seriousFindings } from '../support/axe';
 import { planEditorHarness } from '../support/planEditorHarness';
 import {
   documentOf,
   evaluated,
   everything,
   measurements,
+  mergedPlan,
   prunedPlan,
+  routedPlan,
   running,
   samplePlan,
 } from '../support/planEditorSamples';
-import type { WebviewPage } from '../support/webviewBrowser';
 import { webviewThemes } from '../support/webviewThemes';
 
 const editor = planEditorHarness();
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-
-/** Serious and critical findings of axe, one line each. */
-async function findings(view: WebviewPage): Promise<string[]> {
-  await view.page.evaluate(`window.axe || (() => { ${axe} })()`);
-  const { violations }: AxeResults = await view.page.evaluate(`axe.run(document, { resultTypes: ['violations'] })`);
-  return violations
-    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html.slice(0, 160)} ${node.failureSummary ?? ''}`));
-}
 
 const pruned = prunedPlan();
+const routed = routedPlan();
 
-/** Messages that bring the page into states a person meets. */
+/** Messages that bring the page into states a person meets, as many in one as can be met at once. */
 const states: Readonly<Record<string, readonly PlanEditorUpdate[]>> = {
-  locked: [documentOf({ ...samplePlan, locked: [2, 3] }), running],
   broken: [documentOf(samplePlan, { problem: { message: 'This is no JSON.', line: 3 } })],
-  changedOnDisk: [documentOf(samplePlan, { changedOnDisk: true })],
+  changedOnDisk: [
+    documentOf({ ...samplePlan, locked: [2, 3] }, { changedOnDisk: true, writable: false }),
+    { ...measurements, tables: [] },
+  ],
   other: [documentOf(samplePlan), { ...measurements, state: 'other', layers: [], tables: [] }],
-  unmeasured: [documentOf(samplePlan), { ...measurements, tables: [] }],
-  experts: [documentOf(pruned.plan), pruned.measurements],
+  experts: [documentOf(pruned.plan), pruned.measurements, ...pruned.scores, running],
+  merged: [
+    documentOf({ ...mergedPlan(), gates: routed.plan.gates }),
+    { ...pruned.measurements, gates: routed.measurements.gates },
+  ],
 };
 
 describe.each(webviewThemes)('the $name theme', (theme) => {
   test('no serious finding in any state', { timeout: 240_000 }, async () => {
+    const rules = theme === webviewThemes[0] ? undefined : colourRules;
     const view = await editor.open(await everything(), { theme, state: { tables: ['budgets'], selected: [1, 2] } });
-    expect(['everything', await findings(view)]).toEqual(['everything', []]);
+    expect(['everything', await seriousFindings(view, rules)]).toEqual(['everything', []]);
     for (const [state, updates] of Object.entries(states)) {
       for (const update of updates) {
         await view.post(update);
       }
-      expect([state, await findings(view)]).toEqual([state, []]);
+      expect([state, await seriousFindings(view, rules)]).toEqual([state, []]);
     }
   });
 });
 
 test('no serious finding at 200 % zoom of a narrow editor', async () => {
   const view = await editor.open(await everything(), { width: 220, state: { tables: ['budgets'] } });
-  expect(await findings(view)).toEqual([]);
+  expect(await seriousFindings(view)).toEqual([]);
 });
 
 test('the whole editor can be walked with the Tab key, each stop visible', async () => {
@@ -99,6 +95,10 @@ test('the whole editor can be walked with the Tab key, each stop visible', async
     'Layer ',
     'Behind the bars',
     'Best allocation of every total',
+    'Prune experts…',
+    'Merge experts…',
+    'Quantize…',
+    'Calibrate on text…',
     'Evaluate',
     'Evaluate plan…',
     'Apply…',
