@@ -39,7 +39,7 @@ function check(name, commands) {
  */
 function vitest(project, prepare) {
   return async () => {
-    const file = join(testResults, `${project}.json`);
+    const file = join(testResults, `${project.replace('*', '')}.json`);
     rmSync(file, { force: true });
     const reporters = ['--reporter=default', '--reporter=./scripts/support/vitestReporter.mjs'];
     const { code } = await run(
@@ -97,7 +97,8 @@ const stages = {
   build,
   unit: vitest('unit'),
   golden: vitest('golden'),
-  webview: vitest('webview', browser),
+  // Pages first, then what measures milliseconds.
+  webview: vitest('webview*', browser),
   integration,
   e2e: vitest('e2e', browser),
 };

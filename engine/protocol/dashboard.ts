@@ -4,7 +4,9 @@ import { calibrateResultSchema } from './calibration';
 import { checkpointSummarySchema } from './checkpointSummary';
 import { engineStates } from './engineStates';
 import { evaluateResultSchema } from './evaluation';
+import { pruneRunSchema } from './expertScores';
 import { exportedSectionSchema } from './exportedSection';
+import { quantizeResultSchema } from './quantization';
 import { profileResultSchema } from './sensitivity';
 
 export { engineStates };
@@ -40,6 +42,22 @@ export const measuredBudgetSchema = budgetResultSchema.pick({
   interrupted: true,
 });
 
+/** What one quantize run decided: its result without the layers, which are many. */
+export const decidedBitsSchema = quantizeResultSchema.pick({
+  fingerprint: true,
+  method: true,
+  averageBits: true,
+  effectiveBits: true,
+  bytes: true,
+  originalBytes: true,
+  kl: true,
+  perplexity: true,
+  calibrationTokens: true,
+  plan: true,
+  seconds: true,
+  finished: true,
+});
+
 /** A complete picture of what the dashboard shows. Snapshots replace each other: latest wins, never deltas. */
 export const dashboardSnapshotSchema = z.object({
   kind: z.literal('snapshot'),
@@ -54,6 +72,10 @@ export const dashboardSnapshotSchema = z.object({
   /** Budget runs on this checkpoint that measured their choice, newest last, one per total. */
   measuredBudgets: z.array(measuredBudgetSchema).optional(),
   evaluations: z.array(evaluateResultSchema),
+  /** What pruning decided on this checkpoint, newest last. */
+  pruneRuns: z.array(pruneRunSchema).optional(),
+  /** Bits that were decided on this checkpoint, newest last. */
+  quantizations: z.array(decidedBitsSchema).optional(),
   job: z
     .object({
       title: z.string(),
@@ -82,6 +104,8 @@ export const dashboardMessageSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('export'), section: exportedSectionSchema }),
 ]);
 
+export type { PruneRun } from './expertScores';
+export type DecidedBits = z.infer<typeof decidedBitsSchema>;
 export type MeasuredBudget = z.infer<typeof measuredBudgetSchema>;
 export type EngineState = (typeof engineStates)[number];
 export type DashboardAction = (typeof dashboardActions)[number];

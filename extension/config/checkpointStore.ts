@@ -2,7 +2,12 @@ import { Emitter, type Event } from 'vscode-jsonrpc/node';
 import type { BudgetResult } from '../../engine/protocol/budget';
 import type { CalibrateResult } from '../../engine/protocol/calibration';
 import type { CheckpointSummary } from '../../engine/protocol/checkpointSummary';
-import { measuredBudgetSchema, type MeasuredBudget } from '../../engine/protocol/dashboard';
+import {
+  decidedBitsSchema,
+  measuredBudgetSchema,
+  type DecidedBits,
+  type MeasuredBudget,
+} from '../../engine/protocol/dashboard';
 import { toTunerError, type TunerError } from '../../engine/protocol/errors';
 import type { EvaluateResult } from '../../engine/protocol/evaluation';
 import type { ExpertScores, PruneRun } from '../../engine/protocol/expertScores';
@@ -31,6 +36,8 @@ export interface CheckpointEntry {
   readonly expertScores?: readonly ExpertScores[];
   /** What pruning decided, oldest first. */
   readonly pruneRuns?: readonly PruneRun[];
+  /** What quantizing decided, oldest first. */
+  readonly quantizations?: readonly DecidedBits[];
   /** Budget runs that decided about the gates, oldest first. */
   readonly gateRuns?: readonly GateRun[];
   /** Oldest first. */
@@ -194,6 +201,7 @@ export class CheckpointStore {
         ...(measuredBudgets.length === 0 ? {} : { measuredBudgets }),
         expertScores: history.expertScores,
         pruneRuns: history.pruneRuns,
+        quantizations: history.quantizations.slice(-keptEvaluations).map((run) => decidedBitsSchema.parse(run)),
         gateRuns: gateRunsOf(history.budgets),
         ...(history.evaluations.length === 0 ? {} : { evaluations: history.evaluations.slice(-keptEvaluations) }),
       });

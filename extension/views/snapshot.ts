@@ -47,6 +47,12 @@ export function buildSnapshot(sources: SnapshotSources): DashboardSnapshot {
     ...(selected?.measuredBudgets === undefined
       ? {}
       : { measuredBudgets: selected.measuredBudgets.filter((run) => !isResultStale(run, selected.summary)) }),
+    ...(selected?.pruneRuns === undefined
+      ? {}
+      : { pruneRuns: selected.pruneRuns.filter((run) => !isResultStale(run, selected.summary)) }),
+    ...(selected?.quantizations === undefined
+      ? {}
+      : { quantizations: selected.quantizations.filter((run) => !isResultStale(run, selected.summary)) }),
     ...(job === undefined ? {} : { job: { ...job } }),
     ...(error === undefined ? {} : { error }),
   };

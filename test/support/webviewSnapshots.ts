@@ -1,6 +1,6 @@
 import type { AllocationQuality, BudgetCandidate, BudgetResult } from '../../engine/protocol/budget';
 import type { CheckpointSummary } from '../../engine/protocol/checkpointSummary';
-import type { DashboardSnapshot, MeasuredBudget } from '../../engine/protocol/dashboard';
+import type { DashboardSnapshot, DecidedBits, MeasuredBudget, PruneRun } from '../../engine/protocol/dashboard';
 import type { EvaluateResult } from '../../engine/protocol/evaluation';
 import type { ProfileResult } from '../../engine/protocol/sensitivity';
 
@@ -156,6 +156,33 @@ export const evaluations: EvaluateResult[] = [
   evaluation(36, '2026-08-20T10:12:00.000Z'),
   evaluation(60, '2026-08-20T11:03:00.000Z'),
 ];
+
+/** What a prune run decided. */
+export const pruneRun: PruneRun = {
+  fingerprint: summary.fingerprint,
+  method: 'reap',
+  ratio: 0.25,
+  keep: outputChange.map(() => Array.from({ length: 24 }, (_, expert) => expert)),
+  measured: { kl: 0.08125, logPerplexity: Math.log(9.1), accuracy: 0.49 },
+  calibrationTokens: 24576,
+  seed: 0,
+  finished: '2026-08-22T09:30:00.000Z',
+};
+
+/** What a quantize run decided. */
+export const decidedBits: DecidedBits = {
+  fingerprint: summary.fingerprint,
+  method: 'gptq',
+  averageBits: 4,
+  effectiveBits: 4.5,
+  bytes: 13e6,
+  originalBytes: 47_185_920,
+  kl: 0.0125,
+  perplexity: 8.6,
+  calibrationTokens: 24576,
+  seconds: 61,
+  finished: '2026-08-22T10:45:00.000Z',
+};
 
 const base: DashboardSnapshot = {
   kind: 'snapshot',

@@ -21,7 +21,14 @@ function storeOver(answers: Answers): { store: CheckpointStore; requests: string
   return { store: new CheckpointStore({ request }), requests };
 }
 
-const emptyHistory = { fingerprint: 'f00d', profiles: [], budgets: [], calibrations: [], evaluations: [] };
+const emptyHistory = {
+  fingerprint: 'f00d',
+  profiles: [],
+  budgets: [],
+  calibrations: [],
+  quantizations: [],
+  evaluations: [],
+};
 const healthy: Answers = { inspect: () => summaryOf(), history: () => emptyHistory };
 
 describe('the store of checkpoints', () => {

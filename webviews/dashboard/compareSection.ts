@@ -1,17 +1,19 @@
-import type { EvaluateResult } from '../../engine/protocol/evaluation';
+import type { DashboardSnapshot } from '../../engine/protocol/dashboard';
 import { text } from '../strings';
 import { element } from '../ui-kit/elements';
 import { createScrollArea } from '../ui-kit/scrollArea';
 import { compareModelOf } from './compareModel';
 import type { CompareModel, CompareRow } from './compareModel';
-import { runLabel } from './evaluationModel';
+import { evaluationRun, pruneRun, quantizeRun } from './historyRun';
+import type { HistoryRun } from './historyRun';
 import { createChangeGate, createSection } from './section';
 import type { DashboardContext, DashboardPart, SectionData } from './section';
 
 /** Two or more finished runs side by side; differences stand out, the best value of a row is marked. */
 export function createCompareSection(context: DashboardContext): DashboardPart {
   const { state } = context;
-  let runs: readonly EvaluateResult[] = [];
+  let runs: readonly HistoryRun[] = [];
+  let evaluated: readonly string[] = [];
   let model: CompareModel | undefined;
   const isNew = createChangeGate();
   const choices = element('fieldset', { className: 'compare-runs' });
@@ -24,10 +26,14 @@ export function createCompareSection(context: DashboardContext): DashboardPart {
   const options = { name: 'compare', title: 'compareTitle', empty: 'compareEmpty', exported } as const;
   const shell = createSection(context, options, [choices, tables]);
 
-  /** The runs the person chose; the two newest where too few of them are still there. */
-  function chosen(): readonly EvaluateResult[] {
+  /** The runs the person chose; the two newest evaluations, else the two newest runs, where none of them is still there. */
+  function chosen(): readonly HistoryRun[] {
     const wanted = runs.filter(({ finished }) => state.current.compared.includes(finished));
-    return wanted.length > 0 ? wanted : runs.slice(-2);
+    if (wanted.length > 0) {
+      return wanted;
+    }
+    const newest = evaluated.slice(-2);
+    return newest.length > 1 ? runs.filter(({ finished }) => newest.includes(finished)) : runs.slice(-2);
   }
 
   function render(): void {
@@ -39,13 +45,13 @@ export function createCompareSection(context: DashboardContext): DashboardPart {
     renderTable(selected);
   }
 
-  function choose(run: EvaluateResult, on: boolean): void {
+  function choose(run: HistoryRun, on: boolean): void {
     const others = chosen().filter(({ finished }) => finished !== run.finished);
     state.change({ compared: [...others, ...(on ? [run] : [])].map(({ finished }) => finished) });
     renderTable(chosen());
   }
 
-  function renderTable(selected: readonly EvaluateResult[]): void {
+  function renderTable(selected: readonly HistoryRun[]): void {
     model = selected.length < 2 ? undefined : compareModelOf(selected);
     tables.replaceChildren(
       model === undefined
@@ -57,11 +63,13 @@ export function createCompareSection(context: DashboardContext): DashboardPart {
 
   return {
     root: shell.root,
-    update: ({ evaluations, stale }) => {
-      if (!isNew([evaluations, stale])) {
+    update: (snapshot) => {
+      const { evaluations, pruneRuns, quantizations, stale } = snapshot;
+      if (!isNew([evaluations, pruneRuns, quantizations, stale])) {
         return;
       }
-      runs = evaluations;
+      runs = historyOf(snapshot);
+      evaluated = evaluations.map(({ finished }) => finished);
       shell.setFilled(runs.length > 1, stale);
       if (runs.length > 1) {
         render();
@@ -73,13 +81,26 @@ export function createCompareSection(context: DashboardContext): DashboardPart {
   };
 }
 
-function createChoice(run: EvaluateResult, checked: boolean, onChange: (on: boolean) => void): HTMLElement {
+/** All finished runs that can be compared, oldest first. */
+function historyOf({ evaluations, pruneRuns = [], quantizations = [] }: DashboardSnapshot): HistoryRun[] {
+  const runs = [
+    ...evaluations.map(evaluationRun),
+    ...pruneRuns.map(pruneRun),
+    // Runs of versions that wrote no time cannot be told apart.
+    ...quantizations.flatMap(({ finished, ...run }) =>
+      finished === undefined ? [] : [quantizeRun({ ...run, finished })],
+    ),
+  ];
+  return runs.sort((one, other) => one.finished.localeCompare(other.finished));
+}
+
+function createChoice(run: HistoryRun, checked: boolean, onChange: (on: boolean) => void): HTMLElement {
   const box = element('input', { attributes: { type: 'checkbox' } });
   box.checked = checked;
   box.addEventListener('change', () => {
     onChange(box.checked);
   });
-  return element('label', { className: 'compare-run' }, [box, document.createTextNode(runLabel(run))]);
+  return element('label', { className: 'compare-run' }, [box, document.createTextNode(run.label)]);
 }
 
 function createTable({ runs, rows }: CompareModel): HTMLElement {
