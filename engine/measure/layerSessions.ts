@@ -2,6 +2,7 @@ import { specTensors } from '../families/specTensors';
 import type { ModelSpec } from '../families/specification';
 import { decoderLayerGraph, layerNames, moeBlockOf } from '../graph/decoderLayerGraph';
 import { openGraph } from '../runtime/openGraph';
+import { PageReader } from '../runtime/pageReader';
 import type { RuntimeOptions, RuntimeSession } from '../runtime/session';
 
 /** Mapped weight bytes up to which the sessions of all layers stay open; larger models keep one layer at a time. */
@@ -14,6 +15,7 @@ const keptBytes = 2 ** 31;
 export class LayerSessions {
   private readonly open = new Map<number, RuntimeSession>();
   private readonly keepAll: boolean;
+  private readonly pages = new PageReader();
 
   constructor(
     readonly model: ModelSpec,
@@ -39,7 +41,16 @@ export class LayerSessions {
       block: moeBlockOf(layer),
     });
     this.open.set(index, session);
+    this.readAhead(index + 1);
     return session;
+  }
+
+  /** On a device, the next layer is read from disk while this one runs; processors read what they need of it themselves. */
+  private readAhead(index: number): void {
+    const next = this.model.layers[index];
+    if (this.runtime.provider !== 'cpu' && !this.keepAll && next !== undefined) {
+      this.pages.read(specTensors(next));
+    }
   }
 
   async dispose(): Promise<void> {

@@ -1,5 +1,7 @@
 import type { LayerStatistics } from '../../methods/statistics';
+import { specTensors } from '../../families/specTensors';
 import type { ModelSpec } from '../../families/specification';
+import { PageReader } from '../../runtime/pageReader';
 import { embedBatches } from '../embedding';
 import { HiddenStore, type MachineOptions } from '../hiddenStore';
 import type { JobContext } from '../jobContext';
@@ -54,12 +56,20 @@ export interface CalibrationPass {
  */
 export async function runCalibration(options: CalibrationOptions): Promise<CalibrationPass> {
   const { model, job, progress } = options;
+  const pages = new PageReader();
   const context: LayerContext = {
     ...options,
     inputs: new LayerInputs(),
     store: new HiddenStore(options.machine.hiddenMemoryBytes),
     sampled: sampleTokens(countTokens(options.sequences), options.sample, options.seed),
     offsets: tokenOffsets(options.sequences),
+    opened: (layer) => {
+      const next = model.layers[model.layers.indexOf(layer) + 1];
+      // Processors read what they need of a layer themselves.
+      if (next !== undefined && options.machine.provider !== 'cpu') {
+        pages.read(specTensors(next));
+      }
+    },
   };
   try {
     const measured = new Map<number, MeasuredLayer>();

@@ -33,6 +33,8 @@ export interface LayerContext extends CalibrationOptions {
   readonly sampled: Int32Array;
   /** Number of the first token of every sequence. */
   readonly offsets: readonly number[];
+  /** Called when a layer is open: the next one may be read from disk while it runs. */
+  readonly opened: (layer: DecoderLayerSpec) => void;
 }
 
 /** Told how far a layer is, from 0 to 1. */
@@ -51,6 +53,7 @@ export async function passDenseLayer(context: LayerContext, layer: DecoderLayerS
   const session = await openGraph((target) => decoderLayerGraph(layer, model.hiddenSize, target), machine, {
     batched: [layerNames.hidden],
   });
+  context.opened(layer);
   try {
     for (const [at, batch] of batches.entries()) {
       report(at / batches.length);
@@ -84,6 +87,7 @@ export async function passMoeLayer(
       summed: summedOverTokens,
       block: moeBlockOf(layer),
     });
+    context.opened(layer);
     try {
       for (const [at, batch] of batches.entries()) {
         report(at / batches.length);
