@@ -8,11 +8,14 @@ import { modelFileName } from '../export/onnx/genaiConfig';
 import { onnxCard } from '../export/onnx/onnxCard';
 import { companionFiles, planOnnx, type PlannedOnnx } from '../export/onnx/planOnnx';
 import { tuneFileName, tuneFileText } from '../export/provenance';
+import type { ResolvedModel } from '../families/resolveModel';
+import { exactPositions } from '../graph/export/rotaryAngles';
 import { assertAbsent, writeArtefact, type WriteOptions } from '../export/writeArtefact';
 import { assertCacheAgrees } from '../measure/generationCheck';
 import type { JobContext } from '../measure/jobContext';
 import type { ApplyParams, ApplyResult } from '../protocol/apply';
 import { trainedActiveExperts } from './activeExperts';
+import { longestSequence } from './longestSequence';
 import { openModel } from './openModel';
 import { readPlan } from './planFile';
 import { openPlannedModel } from './plannedModel';
@@ -78,7 +81,7 @@ export async function applyOnnx(
       files: [...written.files],
       bytes: written.bytes,
       predictedBytes: predicted,
-      notes: [explanation, ...formNotes(onnx), ...(verification.ran ? [] : [uncheckedNote])],
+      notes: [explanation, ...formNotes(onnx), ...lengthNotes(resolved), ...(verification.ran ? [] : [uncheckedNote])],
       seconds: (performance.now() - start) / 1000,
     };
   } finally {
@@ -98,6 +101,21 @@ async function check(folder: string, job: JobContext): Promise<boolean> {
 
 const uncheckedNote =
   'The model is too large for the free memory of this machine: it was written, but not loaded and run for a check.';
+
+/** What a cache cannot follow: see {@link exactPositions}. */
+function lengthNotes(resolved: ResolvedModel): string[] {
+  const stated = resolved.recognised.config.optionalInteger(resolved.recognised.keys.maxPositions)?.value;
+  const scaled = resolved.decoder().layers.some(({ mixer }) => {
+    return (
+      mixer.kind !== 'short-convolution' && mixer.rotary !== undefined && exactPositions(mixer.rotary) !== Infinity
+    );
+  });
+  return scaled
+    ? [
+        `The rotary frequencies of this model change with the length of the text past ${longestSequence(resolved)} tokens${stated === undefined ? '' : ` (it states ${stated} positions)`}; keys in a cache cannot follow, so genai_config.json states that many as the context length.`,
+      ]
+    : [];
+}
 
 function formNotes({ branchedLayers }: PlannedOnnx): string[] {
   return branchedLayers.length === 0

@@ -21,6 +21,7 @@ import { DeviceJournal } from '../runtime/deviceJournal';
 import { ranOn } from '../runtime/graphTargets';
 import type { RuntimeOptions } from '../runtime/session';
 import { trainedActiveExperts } from './activeExperts';
+import { longestSequence } from './longestSequence';
 import { openModel } from './openModel';
 import { openPlannedModel, type PlannedModel } from './plannedModel';
 import type { EngineServices } from './services';
@@ -60,7 +61,7 @@ export async function bench(params: BenchParams, services: EngineServices, job: 
   const start = performance.now();
   const model = await openModel(params.checkpoint);
   const { resolved, fingerprint, checkpoint } = model;
-  assertLength(params, resolved.recognised.config.optionalInteger(resolved.recognised.keys.maxPositions)?.value);
+  assertLength(params, longestSequence(resolved));
   const decoder = resolved.decoder();
   const runtime = await benchRuntime(services, job);
   const planned = await openPlannedModel(model, params, job);
@@ -155,8 +156,8 @@ async function onDeviceOrProcessor<Measured>(
 }
 
 /** @throws TunerError `usage` where the model has fewer positions than are asked for */
-function assertLength({ context, tokens }: BenchParams, positions: number | undefined): void {
-  if (positions !== undefined && context + tokens > positions) {
+function assertLength({ context, tokens }: BenchParams, positions: number): void {
+  if (context + tokens > positions) {
     throw new TunerError('usage', `The model has ${positions} positions, and ${context + tokens} were asked for.`, {
       place: '--context',
       wayOut: `Choose a context and tokens of ${positions} together at most.`,
@@ -269,9 +270,9 @@ function comparison(
   layers: readonly BenchLayer[],
   params: BenchParams,
 ) {
-  const ratio = (speed: (round: GenerationRound) => number) =>
-    median(measured.rounds.map((round, at) => speed(round) / speed(reference.rounds[at]!)));
-  const perStep = ({ rounds }: GenerationSpeed) => median(rounds.map(({ decode }) => decode)) / params.tokens;
+  const ratio = (milliseconds: (round: GenerationRound) => number) =>
+    median(measured.rounds.map((round, at) => milliseconds(reference.rounds[at]!) / milliseconds(round)));
+  const perStep = ({ rounds }: GenerationSpeed) => median(rounds.map(({ step }) => step));
   const [measuredMilliseconds, baselineMilliseconds] = [perStep(measured), perStep(reference)];
   const change = layers.reduce(
     (sum, { microseconds, active, baselineMicroseconds }) => sum + microseconds[active - 1]! - baselineMicroseconds,
@@ -280,8 +281,8 @@ function comparison(
   const decodeMilliseconds = baselineMilliseconds + change / 1000;
   return {
     baseline: speedOf(reference, params),
-    prefillRatio: ratio(prefillSpeed(params)),
-    decodeRatio: ratio(decodeSpeed(params)),
+    prefillRatio: ratio(({ prefill }) => prefill),
+    decodeRatio: ratio(({ step }) => step),
     prediction: {
       decodeMilliseconds,
       measuredMilliseconds,

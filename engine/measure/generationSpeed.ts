@@ -2,6 +2,7 @@ import { SeededRandom } from '../numeric/seededRandom';
 import { DecoderSession, type DecoderLogits } from '../runtime/decoderSession';
 import type { RuntimeOptions } from '../runtime/session';
 import { step, type JobContext } from './jobContext';
+import { median } from './spread';
 
 const loadDeadlineSeconds = 1800;
 const runDeadlineSeconds = 1800;
@@ -21,6 +22,8 @@ export interface GenerationLoad {
 export interface GenerationRound {
   readonly prefill: number;
   readonly decode: number;
+  /** Median of the decode steps: what other programs take from single steps does not show in it. */
+  readonly step: number;
 }
 
 export interface GenerationSpeed {
@@ -141,15 +144,18 @@ async function generate(
   });
   afterStep();
   const decode = await step(job, 'decode', runDeadlineSeconds, async () => {
-    const start = performance.now();
+    const steps: number[] = [];
     let ids = first.next;
     for (let token = 0; token < tokens; token += 1) {
+      const start = performance.now();
       ids = bestTokens(await session.append(ids), batch);
+      steps.push(performance.now() - start);
     }
-    return performance.now() - start;
+    return steps;
   });
   afterStep();
-  return { prefill: first.milliseconds, decode };
+  const total = decode.reduce((sum, milliseconds) => sum + milliseconds, 0);
+  return { prefill: first.milliseconds, decode: total, step: median(decode) };
 }
 
 /** The most likely next token of every sequence. */

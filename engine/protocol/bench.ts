@@ -59,10 +59,10 @@ export const benchResultSchema = z.object({
   layers: z.array(benchLayerSchema),
   /** Only where something was compared with the model as it was trained. */
   baseline: z.object(speedShape).optional(),
-  /** Speed relative to the baseline, from medians of the ratios of each round. */
+  /** Speed relative to the baseline: medians of the ratios of each round, for decoding those of its median step. */
   prefillRatio: z.number().optional(),
   decodeRatio: z.number().optional(),
-  /** Milliseconds of a decode step: the baseline's measured time and the changes of the layers, against the measured time. */
+  /** Median milliseconds of a decode step: the baseline's measured time and the changes of the layers, against the measured time. */
   prediction: z
     .object({
       decodeMilliseconds: z.number(),

@@ -6,13 +6,16 @@ import { ModelProtoSchema, TensorProto_DataType as DataType } from 'onnx-buf';
 import { InferenceSession } from 'onnxruntime-node';
 import { afterAll, describe, expect, test } from 'vitest';
 import { applyOnnx } from '../../engine/jobs/applyOnnx';
+import { generate } from '../../engine/jobs/generate';
 import { openModel } from '../../engine/jobs/openModel';
 import { openPlannedModel } from '../../engine/jobs/plannedModel';
 import { quietJob } from '../../engine/measure/jobContext';
+import { generateParamsSchema } from '../../engine/protocol/generation';
 import type { Plan } from '../../engine/protocol/plan';
 import { DecoderSession } from '../../engine/runtime/decoderSession';
 import { samplePath } from '../support/brokenSamples';
 import { engineLogits, testRuntime } from '../support/engineRun';
+import { testServices } from '../support/engineServices';
 import { failureOf } from '../support/failureOf';
 import { hasOnnxChecker, onnxFindings } from '../support/onnxChecker';
 import { temporaryFolder } from '../support/temporaryFolder';
@@ -45,7 +48,10 @@ async function keepModel(out: string): Promise<void> {
   written.push(path.join(folder, 'model.onnx'));
 }
 
-async function exportPlan(checkpoint: string, plan: Partial<Plan>): Promise<{ plan: string; out: string }> {
+async function exportPlan(
+  checkpoint: string,
+  plan: Partial<Plan>,
+): Promise<{ plan: string; out: string; notes: readonly string[] }> {
   const root = await temporaryFolder();
   const file = path.join(root, 'some.moeplan.json');
   await mkdir(root, { recursive: true });
@@ -55,7 +61,7 @@ async function exportPlan(checkpoint: string, plan: Partial<Plan>): Promise<{ pl
   await keepModel(out);
   expect(result.predictedBytes).toBe(result.bytes);
   expect(result.files.map(({ name }) => name).sort()).toEqual((await readdir(out)).sort());
-  return { plan: file, out };
+  return { plan: file, out, notes: result.notes };
 }
 
 /** Compares an export with the streamed forward of the same plan: two prompts, then greedy generation with the cache. */
@@ -130,6 +136,24 @@ describe.each([...families.map((name) => path.join(familiesFolder, name)), sampl
  */
 const special = /lfm2|longrope|yarn|chunked|exaone|granite.*multipliers|mxfp4|minimax_m2|minicpm|dbrx|hunyuan|fp8/;
 const specialCheckpoints = tinyCheckpoints.filter(({ name }) => special.test(name));
+
+test('rotary frequencies that change with the length are exact up to the length that is stated', async () => {
+  const tiny = tinyCheckpoints.find(({ name }) => name.endsWith('mixtral-dynamic-rope'))!;
+  const checkpoint = writeTinyCheckpoint(tiny, path.join(await temporaryFolder(), 'tiny'));
+  const { resolved } = await openModel(checkpoint);
+  const activeExperts = resolved.blocks.map((block) => block.activeExperts);
+  const exported = await exportPlan(checkpoint, { activeExperts });
+  const config = JSON.parse(await readFile(path.join(exported.out, 'genai_config.json'), 'utf8')) as {
+    model: { context_length: number };
+  };
+  expect(config.model.context_length).toBe(24);
+  expect(exported.notes.join()).toMatch(/past 24 tokens/);
+  await compare(checkpoint, exported, { promptLength: 17, generatedTokens: 6 });
+  const ids = Array.from({ length: 20 }, (_, at) => at);
+  const params = generateParamsSchema.parse({ checkpoint, ids, tokens: 5 });
+  const { services } = testServices(await temporaryFolder());
+  expect((await failureOf(generate(params, services, quietJob()))).message).toMatch(/24 positions/);
+});
 
 test('tiny checkpoints of all these are here', () => {
   expect(specialCheckpoints.length).toBeGreaterThan(10);
