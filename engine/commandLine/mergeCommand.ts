@@ -44,7 +44,10 @@ export const mergeCommand: CommandModule = (command, programDirectory) => {
     .option('--ridge <x>', 'strength that holds the refit back (default: chosen on held-out tokens)', positiveNumber)
     .option('--rank <share>', 'low-rank matrices with this share of the parameters (MC-SMoE)', positiveNumber)
     .option('--sparse <share>', 'share of the rows that low rank leaves as they are', nonNegativeNumber)
-    .option('--ragged', 'different numbers per layer, by how evenly experts are used')
+    .option(
+      '--ragged',
+      'different numbers per layer with the same total: by use for m-smoe, by predicted damage for the others',
+    )
     .option('--no-compare', 'do not measure the plan against pruning and other refits')
     .option('--merge-super-experts', 'merge experts with extreme activations too')
     .option('--length <n>', 'tokens of a calibration window', positiveInteger)

@@ -3,6 +3,7 @@ import { specTensors } from '../families/specTensors';
 import type { MoeBlockSpec } from '../families/specification';
 import type { JobContext } from '../measure/jobContext';
 import { shares } from '../methods/merge/averageExperts';
+import { exactCounts } from '../methods/merge/exactCounts';
 import { fewestGroups, groupCounts } from '../methods/merge/groupCounts';
 import { groupLayer } from '../methods/merge/groupLayer';
 import { dominantCounts } from '../methods/merge/mSmoe';
@@ -63,16 +64,17 @@ export async function merge(params: MergeParams, services: EngineServices, job: 
   const known = await mergeInputs(params, method, options, model, services, partOfJob(job, 0, calibrationShare));
   const pinned = params.mergeSuperExperts ? undefined : superExperts(known.statistics);
   const layers = mergeableLayers(blocks, kept, pinned);
-  const counts = countsOf(params, layers, kept, known);
-  const merged = layers.map((layer, position): MergedLayer => {
-    const statistics = known.statistics.layers[position]!;
-    const groups = groupLayer(method, statistics, {
+  const groupsOf = (position: number, count: number) =>
+    groupLayer(method, known.statistics.layers[position]!, {
       experts: kept[position]!,
-      count: counts[position]!,
-      pinned: new Set([...layer.pinned].map((at) => kept[position]![at]!)),
-      routerGroups: layer.groups?.count ?? 1,
+      count,
+      pinned: new Set([...layers[position]!.pinned].map((at) => kept[position]![at]!)),
+      routerGroups: layers[position]!.groups?.count ?? 1,
     });
-    return { index: layer.index, groups, weights: sharesOf(groups, method, statistics) };
+  const counts = countsOf(params, method, layers, kept, known, groupsOf);
+  const merged = layers.map(({ index }, position): MergedLayer => {
+    const groups = groupsOf(position, counts[position]!);
+    return { index, groups, weights: sharesOf(groups, method, known.statistics.layers[position]!) };
   });
   const compared = await compareMerge(
     {
@@ -161,12 +163,17 @@ function mergeableLayers(
   }));
 }
 
-/** Groups of every layer: the same share everywhere, or by how evenly experts are used with the same total. */
+/**
+ * Groups of every layer: the same share everywhere, or different numbers with the same total. M-SMoE has a rule of its own for them; the
+ * others minimise the predicted damage.
+ */
 function countsOf(
   { ratio, ragged }: MergeParams,
+  method: MergeMethod,
   layers: readonly PrunableLayer[],
   kept: readonly (readonly number[])[],
   { statistics }: MergeInputs,
+  groupsOf: (position: number, count: number) => number[][],
 ): number[] {
   const uniform = groupCounts(layers, ratio);
   if (!ragged) {
@@ -179,6 +186,15 @@ function countsOf(
     });
   }
   const total = uniform.reduce((sum, count) => sum + count, 0);
+  if (method.needs === 'dense-outputs') {
+    const choices = layers.map((layer, position) => ({
+      statistics: statistics.layers[position]!,
+      fewest: fewestGroups(layer),
+      most: layer.experts,
+      groups: (count: number) => groupsOf(position, count),
+    }));
+    return exactCounts(choices, method, total);
+  }
   return dominantCounts(
     statistics.layers.map(({ total: sums }, position) => kept[position]!.map((expert) => sums.counts[expert]!)),
     total,

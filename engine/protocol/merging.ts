@@ -53,7 +53,10 @@ export const mergeParamsSchema = z.object({
   ridge: z.number().positive().optional(),
   rank: z.number().positive().max(1).optional(),
   sparse: z.number().min(0).max(1).optional(),
-  /** Let layers keep different numbers of experts by how evenly they are used, with the same total (M-SMoE). */
+  /**
+   * Let layers keep different numbers of experts with the same total: by how evenly they are used as M-SMoE has it, by the least
+   * predicted damage for the other methods.
+   */
   ragged: z.boolean().default(false),
   /**
    * Whether the plan is measured against pruning to the same size, and refits against each other where none was named. Needs text and a

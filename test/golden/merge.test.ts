@@ -110,15 +110,18 @@ test('merged models run, and are nearer to the model when their down projections
   expect(refitted).toBeLessThan(plain);
 });
 
-test('layers may be left with different numbers of experts, with the same total', async () => {
-  const result = await mergeSample('ragged', { method: 'm-smoe', ragged: true });
-  const counts = result.layers.map(({ groups }) => groups.length);
-  expect(counts.reduce((sum, count) => sum + count, 0)).toBe(8 * 12);
-  expect(Math.min(...counts)).toBeGreaterThanOrEqual(4);
-  expect(new Set(counts).size).toBeGreaterThan(1);
-  const { blocks } = await planned(result.plan!);
-  expect(blocks.map(({ experts }) => experts.length)).toEqual(counts);
-});
+test.each(['m-smoe', 'hc-smoe'] as const)(
+  '%s: layers may be left with different numbers, with the same total',
+  async (method) => {
+    const result = await mergeSample(`ragged-${method}`, { method, ragged: true });
+    const counts = result.layers.map(({ groups }) => groups.length);
+    expect(counts.reduce((sum, count) => sum + count, 0)).toBe(8 * 12);
+    expect(Math.min(...counts)).toBeGreaterThanOrEqual(4);
+    expect(new Set(counts).size).toBeGreaterThan(1);
+    const { blocks } = await planned(result.plan!);
+    expect(blocks.map(({ experts }) => experts.length)).toEqual(counts);
+  },
+);
 
 test('experts that a plan has pruned are in no group', async () => {
   const out = path.join(scratch, 'pruned.moeplan.json');

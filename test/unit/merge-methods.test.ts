@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { exactCounts, mergeDamage } from '../../engine/methods/merge/exactCounts';
 import { groupLayer, type GroupLimits } from '../../engine/methods/merge/groupLayer';
 import { dominantCounts } from '../../engine/methods/merge/mSmoe';
 import { mergeMethods } from '../../engine/methods/merge/registry';
@@ -129,5 +130,62 @@ describe('what the methods look at', () => {
       expect(count === 2 || relative[layer]![count - 1]! >= left).toBe(true);
     });
     expect(dominantCounts(layers, 36, [2, 2, 2], [12, 12, 12])).toEqual([12, 12, 12]);
+  });
+});
+
+describe('numbers of groups by predicted damage', () => {
+  const method = mergeMethods.ream;
+
+  it('is the loss of computing the mean of the outputs, which single tokens give as well', () => {
+    const layer = randomLayer(4);
+    const { hiddenSize } = layer;
+    // One sampled token: its outputs are the rows that the Gram matrix of the random layer is made of.
+    const outputs = layer.dense!.meanOutputs;
+    const one = { ...layer, dense: { ...layer.dense!, tokens: 1 }, outputSquares: 7 };
+    const weights = [1, 2, 3, 4, 5, 6, 7, 8];
+    const groups = [[2, 0], [1], [7, 3, 4], [6, 5]];
+    let expected = 0;
+    for (const group of groups) {
+      const total = group.reduce((sum, expert) => sum + weights[expert]!, 0);
+      for (const expert of group) {
+        for (let at = 0; at < hiddenSize; at += 1) {
+          const mean = group.reduce(
+            (sum, other) => sum + (weights[other]! / total) * outputs[other * hiddenSize + at]!,
+            0,
+          );
+          expected += (layer.total.gateSquares[expert]! * (outputs[expert * hiddenSize + at]! - mean) ** 2) / 7;
+        }
+      }
+    }
+    expect(mergeDamage(one, groups, weights)).toBeCloseTo(expected, 4);
+    expect(mergeDamage(one, [[0], [1], [2], [3], [4], [5], [6], [7]], weights)).toBe(0);
+  });
+
+  it('is the least of all numbers with the same total', () => {
+    const layers = [1, 2, 3].map((seed) => {
+      const statistics = randomLayer(seed);
+      const experts = Array.from({ length: 8 }, (_, at) => at);
+      const groups = (count: number) => groupLayer(method, statistics, { ...limits(count), experts });
+      return { statistics, fewest: 2, most: 8, groups };
+    });
+    const damage = (counts: readonly number[]) =>
+      counts.reduce((sum, count, at) => {
+        const { statistics, groups } = layers[at]!;
+        return sum + mergeDamage(statistics, groups(count), method.weights(statistics));
+      }, 0);
+    for (const total of [8, 13, 18, 24]) {
+      const counts = exactCounts(layers, method, total);
+      let least = Infinity;
+      for (let first = 2; first <= 8; first += 1) {
+        for (let second = 2; second <= 8; second += 1) {
+          const third = Math.min(8, total - first - second);
+          if (third >= 2) {
+            least = Math.min(least, damage([first, second, third]));
+          }
+        }
+      }
+      expect(counts.reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(total);
+      expect(damage(counts)).toBeLessThanOrEqual(least + 1e-9);
+    }
   });
 });
