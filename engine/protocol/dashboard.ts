@@ -9,8 +9,6 @@ import { exportedSectionSchema } from './exportedSection';
 import { quantizeResultSchema } from './quantization';
 import { profileResultSchema } from './sensitivity';
 
-export { engineStates };
-
 /** Actions the dashboard can ask the extension host for; each is a command as well. */
 export const dashboardActions = [
   'profile',
@@ -104,7 +102,6 @@ export const dashboardMessageSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('export'), section: exportedSectionSchema }),
 ]);
 
-export type { PruneRun } from './expertScores';
 export type DecidedBits = z.infer<typeof decidedBitsSchema>;
 export type MeasuredBudget = z.infer<typeof measuredBudgetSchema>;
 export type EngineState = (typeof engineStates)[number];

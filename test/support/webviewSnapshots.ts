@@ -1,7 +1,8 @@
 import type { AllocationQuality, BudgetCandidate, BudgetResult } from '../../engine/protocol/budget';
 import type { CheckpointSummary } from '../../engine/protocol/checkpointSummary';
-import type { DashboardSnapshot, DecidedBits, MeasuredBudget, PruneRun } from '../../engine/protocol/dashboard';
+import type { DashboardSnapshot, DecidedBits, MeasuredBudget } from '../../engine/protocol/dashboard';
 import type { EvaluateResult } from '../../engine/protocol/evaluation';
+import type { PruneRun } from '../../engine/protocol/expertScores';
 import type { ProfileResult } from '../../engine/protocol/sensitivity';
 
 /** Output change of a trained OLMoE checkpoint, 12 layers by k = 1 … 8, as a reference implementation measured it. */

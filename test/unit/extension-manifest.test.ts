@@ -9,6 +9,7 @@ import { settings, type SettingName } from '../../extension/common/settingsTable
 interface MenuItem {
   readonly command: string;
   readonly when?: string;
+  readonly group?: string;
 }
 interface SettingManifest {
   readonly type: string;
@@ -23,7 +24,13 @@ interface Manifest {
   readonly activationEvents: readonly string[];
   readonly capabilities: { readonly untrustedWorkspaces: { readonly restrictedConfigurations: readonly string[] } };
   readonly contributes: {
-    readonly commands: readonly { command: string; title: string; category: string; enablement?: string }[];
+    readonly commands: readonly {
+      command: string;
+      title: string;
+      category: string;
+      icon?: string;
+      enablement?: string;
+    }[];
     readonly menus: Readonly<Record<string, readonly MenuItem[]>>;
     readonly views: Readonly<Record<string, readonly { id: string; icon: string }[]>>;
     readonly configuration: { readonly properties: Readonly<Record<string, SettingManifest>> };
@@ -86,6 +93,74 @@ describe('commands', () => {
     ]) {
       const declared = contributes.commands.find(({ command }) => command === `moeTuner.${id}`);
       expect(declared?.enablement, id).toContain('isWorkspaceTrusted');
+    }
+  });
+});
+
+describe('the palette', () => {
+  const shown = contributes.commands.filter(({ command }) => !commands[command as keyof typeof commands].internal);
+  const titleOf = ({ category, title }: (typeof shown)[number]): string =>
+    `${category}: ${translations[title.replaceAll('%', '')]!}`;
+
+  it('says for each command when it can run, in words of the editor or of the extension', () => {
+    const own = [...readFileSync(join(root, 'extension/common/contextKeys.ts'), 'utf8').matchAll(/'(moeTuner\.\w+)'/g)];
+    const known = new Set([
+      ...own.map(([, key]) => key),
+      ...['isWorkspaceTrusted', 'virtualWorkspace', 'workspaceFolderCount', 'resourceFilename', 'activeCustomEditorId'],
+    ]);
+    for (const { command, enablement } of shown) {
+      expect(enablement, command).toBeTruthy();
+      const keys = enablement!.replace(/\/.*\//g, '').match(/[A-Za-z][\w.]*/g)!;
+      const unknown = keys.filter((key) => key !== 'true' && key !== 'moeTuner.planEditor' && !known.has(key));
+      expect([command, unknown]).toEqual([command, []]);
+    }
+  });
+
+  it('finds every command by the words people look for', () => {
+    const words: Readonly<Record<string, readonly string[]>> = {
+      'moeTuner.profile': ['profile', 'sensitivity'],
+      'moeTuner.findBudgets': ['budget'],
+      'moeTuner.calibrate': ['calibrate', 'experts'],
+      'moeTuner.prune': ['prune', 'experts'],
+      'moeTuner.merge': ['merge', 'experts'],
+      'moeTuner.quantize': ['quantize', 'weights'],
+      'moeTuner.evaluate': ['evaluate', 'checkpoint'],
+      'moeTuner.evaluatePlan': ['evaluate', 'plan'],
+      'moeTuner.applyPlan': ['apply', 'plan', 'export'],
+      'moeTuner.generate': ['generate', 'playground'],
+      'moeTuner.setActiveExperts': ['active', 'experts', 'onnx'],
+      'moeTuner.openPlanEditor': ['plan', 'editor', 'visual'],
+      'moeTuner.openPlanAsText': ['plan', 'text'],
+      'moeTuner.comparePlans': ['compare', 'plan'],
+      'moeTuner.openSample': ['sample'],
+      'moeTuner.openDashboard': ['dashboard'],
+      'moeTuner.openDashboardInEditor': ['dashboard', 'editor'],
+      'moeTuner.refreshCheckpoints': ['search', 'checkpoint'],
+      'moeTuner.doctor': ['engine', 'diagnostics'],
+      'moeTuner.selectProvider': ['select', 'provider'],
+      'moeTuner.restartEngine': ['restart', 'engine'],
+      'moeTuner.cancelJob': ['cancel', 'job'],
+      'moeTuner.showLog': ['log'],
+      'moeTuner.clearCache': ['clear', 'cache'],
+      'moeTuner.copyDiagnostics': ['copy', 'diagnostics'],
+    };
+    expect(Object.keys(words).sort()).toEqual(shown.map(({ command }) => command).sort());
+    for (const command of shown) {
+      const title = titleOf(command).toLowerCase();
+      const missing = ['moe', ...words[command.command]!].filter((word) => !title.includes(word));
+      expect([title, missing]).toEqual([title, []]);
+    }
+    expect(new Set(shown.map(titleOf)).size).toBe(shown.length);
+  });
+
+  it('has an icon for whatever stands in a title bar or inline in a tree', () => {
+    const places = ['view/title', 'editor/title', 'view/item/context'];
+    const items = places.flatMap((place) => contributes.menus[place] ?? []);
+    const barred = items.filter(({ group = '' }) => /^(?:navigation|inline)/.test(group));
+    expect(barred.length).toBeGreaterThan(6);
+    for (const { command } of barred) {
+      const icon = contributes.commands.find((one) => one.command === command)?.icon;
+      expect([command, icon]).toEqual([command, expect.stringMatching(/^\$\([\w-]+\)$/)]);
     }
   });
 });

@@ -1,5 +1,6 @@
-import type { DecidedBits, PruneRun } from '../../engine/protocol/dashboard';
+import type { DecidedBits } from '../../engine/protocol/dashboard';
 import type { EvaluateResult } from '../../engine/protocol/evaluation';
+import type { PruneRun } from '../../engine/protocol/expertScores';
 import { text } from '../strings';
 import { formatDecimals, formatMeasured, formatShare, formatTime } from '../ui-kit/numbers';
 import { averageExperts, runLabel } from './evaluationModel';
