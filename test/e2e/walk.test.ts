@@ -86,6 +86,23 @@ describe('a person with a checkpoint', () => {
     await editor.screenshot('5-evaluated');
   });
 
+  it('lets both models write in the playground, and sees the experts of a token', async () => {
+    await editor.codeLens(/^Generate…$/).click();
+    const panel = editor.webviewPanel;
+    await panel.getByText('Plan: sample.moeplan.json').waitFor();
+    await panel.getByLabel('Prompt').fill('copy ssrpp>');
+    await panel.getByLabel('Tokens', { exact: true }).fill('6');
+    await panel.getByLabel('Prompt').press('Control+Enter');
+    await panel.getByText(/same 6 tokens|of 6 positions/).waitFor({ timeout: 120_000 });
+    const written = panel.getByRole('listbox', { name: 'Tokens of the model as it was trained' });
+    expect((await written.innerText()).trim()).toMatch(/^ssrpp/);
+    await written.press('End');
+    await panel.getByRole('heading', { name: 'Experts of token 6' }).waitFor();
+    expect(await panel.getByRole('table').getByRole('rowheader').count()).toBe(8);
+    await editor.screenshot('5-playground');
+    await editor.command('View: Close Editor');
+  });
+
   it('finds the evaluation, the budget and the front in the dashboard tab', async () => {
     await editor.command('MoE Tuner: Open Dashboard in Editor');
     const panel = editor.webviewPanel;
