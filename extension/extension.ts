@@ -63,7 +63,7 @@ export function activate(context: vscode.ExtensionContext): TestApi | undefined 
       inspector.viewChanged('dashboard', visible),
     ),
   );
-  own(
+  const planEditors = own(
     new PlanEditorProvider(context.extensionUri, {
       store,
       engine,
@@ -97,7 +97,7 @@ export function activate(context: vscode.ExtensionContext): TestApi | undefined 
   const activationMilliseconds = performance.now() - started;
   log.info(`Activated in ${activationMilliseconds.toFixed(1)} ms.`);
   return context.extensionMode === vscode.ExtensionMode.Test
-    ? testApi(services, decorations, lenses, activationMilliseconds)
+    ? testApi(services, { decorations, lenses, planEditors }, activationMilliseconds)
     : undefined;
 }
 

@@ -5,6 +5,8 @@ import type { ConfigDecorations } from './config/configDecorations';
 import type { ConfigLensProvider } from './config/configLensProvider';
 import type { InlineResult } from './config/inlineResults';
 import type { EngineStatus } from './engine/supervisor';
+import type { PlanEditorProvider } from './plan/planEditorProvider';
+import type { PlanEditorSession } from './plan/planEditorSession';
 
 /** What the integration tests see of a running extension; exported in test mode only. */
 export interface TestApi {
@@ -20,13 +22,21 @@ export interface TestApi {
   /** Message of the error the last job ended with. */
   readonly lastError: () => string | undefined;
   readonly inlineResults: (document: vscode.TextDocument) => readonly InlineResult[];
+  /** The visual editors that are open on a plan. */
+  readonly planEditors: (plan: vscode.Uri) => readonly PlanEditorSession[];
+}
+
+/** Parts of the extension that are no services. */
+interface Parts {
+  readonly decorations: ConfigDecorations;
+  readonly lenses: ConfigLensProvider;
+  readonly planEditors: PlanEditorProvider;
 }
 
 /** Builds the view of the extension that tests have. */
 export function testApi(
   { engine, jobs, store }: Services,
-  decorations: ConfigDecorations,
-  lenses: ConfigLensProvider,
+  { decorations, lenses, planEditors }: Parts,
   activationMilliseconds: number,
 ): TestApi {
   return {
@@ -39,5 +49,6 @@ export function testApi(
     jobFraction: () => jobs.current?.fraction,
     lastError: () => jobs.lastError?.message,
     inlineResults: (document) => decorations.resultsOf(document),
+    planEditors: (plan) => planEditors.sessions.filter(({ uri }) => uri.toString() === plan.toString()),
   };
 }

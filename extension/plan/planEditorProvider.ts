@@ -13,6 +13,7 @@ export const planEditorType = 'moeTuner.planEditor';
  */
 export class PlanEditorProvider implements vscode.CustomTextEditorProvider, vscode.Disposable {
   private readonly registration: vscode.Disposable;
+  private readonly open = new Set<PlanEditorSession>();
 
   constructor(
     private readonly extensionUri: vscode.Uri,
@@ -23,10 +24,19 @@ export class PlanEditorProvider implements vscode.CustomTextEditorProvider, vsco
     });
   }
 
+  /** The pages that are open now, in the order in which they were opened. */
+  get sessions(): readonly PlanEditorSession[] {
+    return [...this.open];
+  }
+
   resolveCustomTextEditor(document: vscode.TextDocument, panel: vscode.WebviewPanel): void {
     const { webview } = panel;
     const session = new PlanEditorSession(document, webview, this.backend);
-    panel.onDidDispose(() => session.dispose());
+    this.open.add(session);
+    panel.onDidDispose(() => {
+      this.open.delete(session);
+      session.dispose();
+    });
     const folder = vscode.Uri.joinPath(this.extensionUri, 'dist', 'webviews');
     webview.options = { enableScripts: true, localResourceRoots: [folder] };
     const resource = (name: string): string => webview.asWebviewUri(vscode.Uri.joinPath(folder, name)).toString();

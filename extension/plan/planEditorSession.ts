@@ -2,6 +2,7 @@ import * as vscode from 'vscode';
 import { pageVersion } from '../../engine/protocol/pageVersion';
 import type { Plan } from '../../engine/protocol/plan';
 import {
+  planDocumentSchema,
   planEditorMessageSchema,
   planEditorUpdateSchema,
   type LossTableName,
@@ -83,6 +84,16 @@ export class PlanEditorSession implements vscode.Disposable {
       engine.onDidChangeStatus(() => this.postSoon()),
       vscode.workspace.onDidGrantWorkspaceTrust(() => this.postSoon()),
     ];
+  }
+
+  get uri(): vscode.Uri {
+    return this.document.uri;
+  }
+
+  /** The document as the page was told last; undefined before the page has asked. */
+  get shown(): PlanDocument | undefined {
+    const text = this.sent.get('document');
+    return text === undefined ? undefined : planDocumentSchema.parse(JSON.parse(text));
   }
 
   dispose(): void {
@@ -171,7 +182,8 @@ export class PlanEditorSession implements vscode.Disposable {
     void this.webview.postMessage(parsed.data);
   }
 
-  private async receive(message: unknown): Promise<void> {
+  /** Takes a message of the page; what it asks for is done when this settles. */
+  async receive(message: unknown): Promise<void> {
     const parsed = planEditorMessageSchema.safeParse(message);
     if (!parsed.success) {
       this.backend.log.warn(`Malformed message from the plan editor: ${parsed.error.message}`);
