@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { predictedBytes, type ArtefactFile } from '../export/artefactFiles';
-import { compressExperts } from '../export/packed/compressedTensors';
+import { assertCompressible, compressExperts } from '../export/packed/compressedTensors';
 import { planArtefact } from '../export/planArtefact';
 import { changeIdentity } from '../export/provenance';
 import { setKey } from '../export/tunedConfig';
@@ -63,6 +63,7 @@ export async function applyPacked(
   const out = path.resolve(params.out);
   await assertAbsent(out);
   const { resolved, fingerprint } = model;
+  assertCompressible(resolved, plan.quantize!);
   const planned = await openPlannedModel(model, { plan: params.plan }, job);
   try {
     const quantize = plan.quantize!;

@@ -5,7 +5,7 @@ import { plannedGroups } from '../methods/quantize/projectionGroups';
 import { quantizers, type ExpertBits, type Quantizer } from '../methods/quantize/quantizers';
 import { TunerError } from '../protocol/errors';
 import type { Plan } from '../protocol/plan';
-import { packStoredExpert } from './packStored';
+import { packsStored, StoredPacker } from './packStored';
 import { assertGroups, plannedBits } from './quantizeBits';
 import { scalableChannels } from './scalableChannels';
 import { writeRoundedExpert } from './quantizeWeights';
@@ -59,28 +59,35 @@ export const quantizeStage: TransformStage = {
     const method = knownMethod(quantize.method, context.planFile);
     const { symmetric } = quantize;
     const groups = plannedGroups(quantize);
-    const experts: FeedForwardSpec[] = [];
-    for (const [expert, network] of block.experts.entries()) {
-      context.job.progress(position / quantize.layers.length, `Rounding layer ${block.layer}`);
-      const label = `rounding of layer ${block.layer}, expert ${expert}`;
-      experts.push(
-        await step(context.job, label, expertDeadlineSeconds, async () => {
-          const name = `layer ${block.layer}.${expert}`;
-          const packed =
-            quantize.method === 'rtn' && symmetric
-              ? await packStoredExpert(context.scratch, name, network, bits[expert]!, groups)
-              : undefined;
-          if (packed !== undefined) {
-            return packed;
+    const named = block.experts.map((network, expert) => ({
+      name: `layer ${block.layer}.${expert}`,
+      network,
+      bits: bits[expert]!,
+    }));
+    const fast = quantize.method === 'rtn' && symmetric ? named.filter((each) => packsStored(each, groups)) : [];
+    const packer = new StoredPacker(context.scratch, fast, groups);
+    const experts: (() => Promise<FeedForwardSpec>)[] = [];
+    try {
+      for (const [expert, each] of named.entries()) {
+        context.job.progress(position / quantize.layers.length, `Rounding layer ${block.layer}`);
+        const label = `rounding of layer ${block.layer}, expert ${expert}`;
+        const round = async () => {
+          if (fast.includes(each)) {
+            return packer.pack(each);
           }
-          const weights = await readFeedForward(network);
-          const rounding = { bits: bits[expert]!, groups, symmetric, scalableChannels: scalableChannels(block) };
+          await packer.settle();
+          const weights = await readFeedForward(each.network);
+          const rounding = { bits: each.bits, groups, symmetric, scalableChannels: scalableChannels(block) };
           const rounded = method.round(weights, rounding, undefined);
-          return writeRoundedExpert(context.scratch, name, network, weights, rounded);
-        }),
-      );
+          const written = await writeRoundedExpert(context.scratch, each.name, each.network, weights, rounded);
+          return () => Promise.resolve(written);
+        };
+        experts.push(await step(context.job, label, expertDeadlineSeconds, round));
+      }
+      return { ...block, experts: await Promise.all(experts.map((written) => written())) };
+    } finally {
+      await packer.dispose();
     }
-    return { ...block, experts };
   },
 };
 

@@ -10,7 +10,11 @@ const repeats = 8;
 
 /** Source bytes (bfloat16) per second of processor time that one thread rounds and packs to 4 bits. */
 export function benchmarkPacking(): BenchmarkLine[] {
-  const stored = Uint16Array.from({ length: rows * columns }, (_, at) => 0x3c00 + ((at * 2654435761) >>> 18) * 5);
+  // Of both signs, from 2^-15 to 2^-4 as the weights of experts are.
+  const stored = Uint16Array.from({ length: rows * columns }, (_, at) => {
+    const random = Math.imul(at, 2654435761) >>> 16;
+    return (random & 0x8000) | (0x3800 + (random % 0x580));
+  });
   const bytes = new Uint8Array(stored.buffer);
   const general = () => {
     const matrix = { values: toFloat32('BF16', bytes), rows, columns };

@@ -1,8 +1,9 @@
 import type { FamilyRecord } from '../../families/familyRecord';
 import type { FeedForwardSpec, LinearSpec } from '../../families/specification';
 import type { ResolvedModel } from '../../families/resolveModel';
-import type { ExpertBits, Projection } from '../../methods/quantize/quantizers';
+import { projections, type ExpertBits, type Projection } from '../../methods/quantize/quantizers';
 import { TunerError } from '../../protocol/errors';
+import type { PlanQuantize } from '../../protocol/plan';
 import type { RewrittenTensor } from '../../transform/tensorRewrite';
 import { packedTensors } from './packedLinear';
 
@@ -37,7 +38,6 @@ export function compressExperts(
   tensors: readonly RewrittenTensor[],
   packed: PackedExperts,
 ): CompressedTensors {
-  assertNotPacked(resolved);
   const names = expertNames(resolved, tensors);
   const replaced = new Map<string, readonly RewrittenTensor[]>();
   const byName = new Map(tensors.map((tensor) => [tensor.name, tensor]));
@@ -65,6 +65,34 @@ export function compressExperts(
   };
 }
 
+/**
+ * Refusals that need no weights, before any is rounded.
+ * @throws TunerError `unsupportedFeature` for a checkpoint that is quantized already, for bits that differ within a layer, for
+ * checkpoints that hold the experts of a layer together, and for rounded weights beside the experts
+ */
+export function assertCompressible(resolved: ResolvedModel, { layers, scope, others }: PlanQuantize): void {
+  assertNotPacked(resolved);
+  if (scope === 'all' && (others ?? 16) !== 16) {
+    throw new TunerError(
+      'unsupportedFeature',
+      `The plan rounds attention and dense layers to ${others} bits, and only experts are packed for this target.`,
+      {
+        place: 'quantize.scope',
+        wayOut: 'Make the plan with --scope experts, or choose the target onnx, llama.cpp or huggingface.',
+      },
+    );
+  }
+  for (const [position, layer] of layers.entries()) {
+    const { layer: decoderLayer, experts } = resolved.blocks[position]!;
+    const present = projections.filter((projection) => projection !== 'gate' || experts[0]!.layout !== 'ungated');
+    const widths = typeof layer === 'number' ? [layer] : present.flatMap((projection) => layer[projection] ?? 16);
+    assertOneWidth(new Set(widths), decoderLayer);
+  }
+  if (resolved.recognised.record.experts.every((layout) => templateOf(layout, 'up') === undefined)) {
+    throw heldTogether(resolved.recognised.record.title);
+  }
+}
+
 /** @throws TunerError `unsupportedFeature` where the checkpoint is quantized already: its config can name one format only */
 function assertNotPacked({ recognised: { checkpoint } }: ResolvedModel): void {
   if (checkpoint.config['quantization_config'] !== undefined) {
@@ -83,6 +111,11 @@ function assertNotPacked({ recognised: { checkpoint } }: ResolvedModel): void {
 /** @throws TunerError `unsupportedFeature` where the experts of a layer differ */
 function layerBits(experts: readonly ExpertBits[], layer: number): number {
   const all = new Set(experts.flatMap(({ gate, up, down }) => [gate, up, down]));
+  assertOneWidth(all, layer);
+  return [...all][0]!;
+}
+
+function assertOneWidth(all: ReadonlySet<number>, layer: number): void {
   if (all.size > 1) {
     throw new TunerError(
       'unsupportedFeature',
@@ -90,7 +123,6 @@ function layerBits(experts: readonly ExpertBits[], layer: number): number {
       { place: 'quantize.layers', wayOut: 'Make the plan with --granularity layer, or choose the target onnx.' },
     );
   }
-  return [...all][0]!;
 }
 
 /** Name of the written weight of an expert, by its position among those that are left. */
@@ -109,15 +141,19 @@ function expertNames(
         return name;
       }
     }
-    throw new TunerError(
-      'unsupportedFeature',
-      `compressed-tensors packs one matrix per expert, and checkpoints of ${record.title} hold the experts of a layer together.`,
-      {
-        place: '--target',
-        wayOut: 'Choose the target onnx, or huggingface for a folder that shows what rounding does.',
-      },
-    );
+    throw heldTogether(record.title);
   };
+}
+
+function heldTogether(title: string): TunerError {
+  return new TunerError(
+    'unsupportedFeature',
+    `compressed-tensors packs one matrix per expert, and checkpoints of ${title} hold the experts of a layer together.`,
+    {
+      place: '--target',
+      wayOut: 'Choose the target onnx, or huggingface for a folder that shows what rounding does.',
+    },
+  );
 }
 
 function templateOf(layout: FamilyRecord['experts'][number], projection: Projection): string | undefined {

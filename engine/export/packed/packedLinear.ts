@@ -3,7 +3,7 @@ import { readTensorBytes, readTensorFloat32 } from '../../checkpoint/readTensor'
 import type { TensorEntry } from '../../checkpoint/types';
 import type { BlockQuantizedWeight } from '../../families/specification';
 import { unpackCodes } from '../../methods/quantize/packCodes';
-import type { RewrittenTensor, TensorPiece } from '../../transform/tensorRewrite';
+import { storedPiece, type RewrittenTensor, type TensorPiece } from '../../transform/tensorRewrite';
 import { codesPerWord, packColumns, packRows } from './int32Packing';
 
 /** A rounded matrix and the bits its codes use; codes of 3 bits are held in 4. */
@@ -34,10 +34,18 @@ export function packedTensors(name: string, original: TensorEntry, rounded: Roun
     byteLength: number,
     make: () => Promise<Uint8Array>,
   ): RewrittenTensor => ({ name: `${name}_${part}`, dtype, shape, original, pieces: [computed(byteLength, make)] });
-  const tensors = [
-    tensor('packed', 'I32', [rows, words], 4 * rows * words, async () =>
+  const packedCodes = (): RewrittenTensor => {
+    // Rows of whole words hold the same bits as codes packed low bits first.
+    if (bits === weight.bits && columns % codesPerWord(bits) === 0) {
+      const pieces = [storedPiece(weight.codes)];
+      return { name: `${name}_packed`, dtype: 'I32', shape: [rows, words], original, pieces };
+    }
+    return tensor('packed', 'I32', [rows, words], 4 * rows * words, async () =>
       packRows(unpackCodes(await readTensorBytes(weight.codes), weight.bits), rows, columns, bits),
-    ),
+    );
+  };
+  const tensors = [
+    packedCodes(),
     tensor('scale', 'F16', [rows, groups], 2 * rows * groups, async () =>
       fromFloat32('F16', await readTensorFloat32(weight.scales)),
     ),

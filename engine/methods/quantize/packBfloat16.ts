@@ -1,3 +1,4 @@
+import { kernelStep, kernelWeights, packKernel } from './packKernel';
 import { largestScale, roundScale } from './quantizedMatrix';
 
 /** 2^52: above it every double is a whole number. */
@@ -10,12 +11,58 @@ export interface PackedMatrix {
   readonly scales: Float32Array;
 }
 
+/** Least bit pattern of a bfloat16 without its sign that is no number. */
+const notFinite = 0x7f80;
+
 /**
- * Symmetric round-to-nearest of bfloat16 weights to 4 or 8 bits in one pass over their stored bits: the same codes and scales as
- * `roundToNearest` and `packCodes`, several times as fast, since nothing is written but the result.
+ * Symmetric round-to-nearest of bfloat16 weights to 4 or 8 bits straight from their stored bits: the same codes and scales as
+ * `roundToNearest` and `packCodes`, many times as fast.
  * @param stored bit patterns `[rows, columns]`; their number must be a multiple of the group, the group even
  */
 export function packBfloat16(stored: Uint16Array, group: number, bits: 4 | 8): PackedMatrix {
+  return group % kernelStep === 0 && group <= kernelWeights
+    ? packByVectors(stored, group, bits)
+    : packOneByOne(stored, group, bits);
+}
+
+/** A megabyte of weights after the other in the memory of the kernel; scales are rounded here, between its two passes. */
+function packByVectors(stored: Uint16Array, group: number, bits: 4 | 8): PackedMatrix {
+  const kernel = packKernel();
+  const scales = new Float32Array(stored.length / group);
+  const codes = new Uint8Array((stored.length * bits) / 8);
+  const middle = 2 ** (bits - 1);
+  const most = Math.floor(kernelWeights / group) * group;
+  const float = new Float32Array(1);
+  const pattern = new Uint32Array(float.buffer);
+  for (let start = 0; start < stored.length; start += most) {
+    const part = stored.subarray(start, start + most);
+    const groups = part.length / group;
+    const first = start / group;
+    kernel.weights.set(part);
+    kernel.findMaxima(groups, group);
+    let limited = false;
+    for (let at = 0; at < groups; at += 1) {
+      const largest = kernel.maxima[at]!;
+      pattern[0] = largest << 16;
+      const scale = largest === 0 ? 1 : roundScale(float[0]! / (middle - 1));
+      limited ||= scale === largestScale || largest >= notFinite;
+      scales[first + at] = scale;
+      kernel.inverses[at] = 1 / scale;
+    }
+    if (limited) {
+      const single = packOneByOne(part, group, bits);
+      scales.set(single.scales, first);
+      codes.set(single.codes, (start * bits) / 8);
+      continue;
+    }
+    kernel.packCodes(groups, group, bits);
+    codes.set(kernel.codes.subarray(0, (part.length * bits) / 8), (start * bits) / 8);
+  }
+  return { codes, scales };
+}
+
+/** The same for groups of any even size and for weights beyond the range of scales. */
+function packOneByOne(stored: Uint16Array, group: number, bits: 4 | 8): PackedMatrix {
   const scales = new Float32Array(stored.length / group);
   const codes = new Uint8Array((stored.length * bits) / 8);
   const floats = new Float32Array(group);
