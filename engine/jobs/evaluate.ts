@@ -16,10 +16,16 @@ import { plannedExpertBytes, storedExpertBytes } from './expertBytes';
 import { openModel } from './openModel';
 import { openPlannedModel } from './plannedModel';
 import { runtimeOptions, type EngineServices } from './services';
-import { ranOn } from '../runtime/graphTargets';
+import { ranOn, runtimeKey } from '../runtime/graphTargets';
+import { layerFingerprint } from '../checkpoint/fingerprint';
+import { specTensors } from '../families/specTensors';
+import { KeptProgress } from './calibrationProgress';
 
 /** Share of the work that the layers take; the rest is the head. */
 const walkShare = 0.9;
+
+/** Part of the key of kept hidden states: raise it when layers compute something else. */
+const walkVersion = 1;
 
 /**
  * Measured quality of the checkpoint, or of a plan (or other active experts) against it: perplexity, KL divergence and
@@ -61,15 +67,28 @@ export async function evaluate(
   const { activeExperts: requested, changed: compare } = planned;
   const sessions = new LayerSessions(spec, runtime);
   const changed = planned.weightsChanged ? new LayerSessions(planned.decoder(spec), runtime) : undefined;
+  // Weights that a plan computes lie in new files every time: such an evaluation starts over.
+  const weights =
+    changed === undefined ? undefined : [await layerFingerprint(specTensors(changed.model)), changed.model];
+  const tokens = sequences.map((sequence) => [...sequence]);
+  const variants = compare ? [trained, requested] : [trained];
+  const kept = new KeptProgress({
+    cache: services.cache,
+    cacheLimitBytes: services.settings.cacheLimitBytes,
+    key: ['evaluation', walkVersion, model.fingerprint, weights, variants, tokens, runtimeKey(runtime)],
+    tags: [],
+    trace: false,
+  });
   try {
     const walk = await walkLayers({
       model: spec,
       sessions,
       runtime,
       batches,
-      variants: compare ? [trained, requested] : [trained],
+      variants,
       changed: changed === undefined ? undefined : new Map([[1, changed]]),
       job,
+      kept,
       progress: [0, walkShare],
     });
     try {
@@ -112,6 +131,7 @@ export async function evaluate(
         finished: new Date().toISOString(),
       };
       await services.cache.addResult(model.resultsKey, 'evaluation', result);
+      await kept.finished();
       return result;
     } finally {
       await walk.dispose();

@@ -1,6 +1,7 @@
 import type { DecoderLayerSpec, ModelSpec } from '../families/specification';
 import { layerNames } from '../graph/decoderLayerGraph';
 import { floats } from '../runtime/session';
+import type { PassProgress } from './calibration/passProgress';
 import { embedBatches } from './embedding';
 import { HiddenStore, type MachineOptions } from './hiddenStore';
 import { step, type JobContext } from './jobContext';
@@ -14,6 +15,9 @@ const layerDeadlineSeconds = 300;
 
 /** One way to run the model: active experts per MoE layer, in layer order. */
 export type ActiveExperts = readonly number[];
+
+/** Hidden states that an earlier walk left behind: those of all different variants, batch after batch. */
+export type WalkProgress = Pick<PassProgress, 'readHidden' | 'keepHidden'>;
 
 /** What a MoE block received and gave for one batch, `[count · time, hidden]` each. */
 export interface MoeObservation {
@@ -35,6 +39,8 @@ export interface LayerWalkOptions {
   readonly job: JobContext;
   /** Called for every MoE block when given; costs copies of inputs and outputs. */
   readonly observe?: (observation: MoeObservation) => Promise<void>;
+  /** Where hidden states are kept now and then, so that a walk that was cancelled or killed goes on; not with `observe`. */
+  readonly kept?: WalkProgress | undefined;
   /** Share of the job's progress this walk covers, [from, to]. */
   readonly progress?: readonly [number, number];
 }
@@ -57,14 +63,14 @@ export async function walkLayers(options: LayerWalkOptions): Promise<LayerWalkRe
   const inputs = new LayerInputs();
   const [from, to] = options.progress ?? [0, 1];
   try {
-    await embedBatches(options, (at, values) => store.write(key(0, at), values));
-    let sources = variants.map(() => 0);
-    let moeLayer = 0;
+    const begun = await begin(options, store);
+    const flow = flowOf(options);
+    let sources = flow[begun - 1]?.next ?? variants.map(() => 0);
     for (const [index, layer] of model.layers.entries()) {
-      const k = layer.feedForward.kind === 'moe' ? variants.map((variant) => variant[moeLayer]!) : [];
-      moeLayer += layer.feedForward.kind === 'moe' ? 1 : 0;
-      const layers = variants.map((_, variant) => options.changed?.get(variant)?.model.layers[index] ?? layer);
-      const next = variants.map((_, variant) => firstLike(variant, sources, k, layers));
+      if (index < begun) {
+        continue;
+      }
+      const { k, layers, next } = flow[index]!;
       for (const [at, batch] of batches.entries()) {
         const done = (index * batches.length + at) / (model.layers.length * batches.length);
         job.progress(from + (to - from) * done, `Layer ${index + 1} of ${model.layers.length}`);
@@ -97,6 +103,10 @@ export async function walkLayers(options: LayerWalkOptions): Promise<LayerWalkRe
         }
       }
       sources = next;
+      const different = [...new Set(sources)];
+      await options.kept?.keepHidden(index + 1, stateLengths(options, different.length), (state) =>
+        store.read(stateKey(different, state, batches.length)),
+      );
     }
     const final = sources;
     return {
@@ -111,6 +121,57 @@ export async function walkLayers(options: LayerWalkOptions): Promise<LayerWalkRe
 
 function key(variant: number, batch: number): string {
   return `${variant}-${batch}`;
+}
+
+/** Fills the store with embeddings, or with the states an earlier walk kept; returns the layer to go on with. */
+async function begin(options: LayerWalkOptions, store: HiddenStore): Promise<number> {
+  const { model, batches, variants, kept } = options;
+  for (let count = variants.length; kept !== undefined && count > 0; count -= 1) {
+    const lengths = stateLengths(options, count);
+    const states = await kept.readHidden(lengths);
+    const different = states === undefined ? [] : [...new Set(flowOf(options)[states.layer - 1]?.next)];
+    if (states !== undefined && states.layer <= model.layers.length && different.length === count) {
+      for (const state of lengths.keys()) {
+        await store.write(stateKey(different, state, batches.length), await states.read(state));
+      }
+      options.job.log('info', `An earlier run ended after layer ${states.layer}; it goes on from there.`);
+      return states.layer;
+    }
+  }
+  await embedBatches(options, (at, values) => store.write(key(0, at), values));
+  return 0;
+}
+
+/** Numbers of the hidden states of so many different variants, batch after batch. */
+function stateLengths({ model, batches }: LayerWalkOptions, variants: number): number[] {
+  const ofBatches = batches.map(({ count, time }) => count * time * model.hiddenSize);
+  return Array.from({ length: variants }, () => ofBatches).flat();
+}
+
+function stateKey(different: readonly number[], state: number, batches: number): string {
+  return key(different[Math.floor(state / batches)]!, state % batches);
+}
+
+/** How the variants go through one layer. */
+interface LayerFlow {
+  /** Active experts of every variant; empty for layers without experts. */
+  readonly k: readonly number[];
+  readonly layers: readonly DecoderLayerSpec[];
+  /** For every variant the first one with the same states after the layer. */
+  readonly next: readonly number[];
+}
+
+function flowOf({ model, variants, changed }: LayerWalkOptions): LayerFlow[] {
+  const flow: LayerFlow[] = [];
+  let moeLayer = 0;
+  for (const [index, layer] of model.layers.entries()) {
+    const k = layer.feedForward.kind === 'moe' ? variants.map((variant) => variant[moeLayer]!) : [];
+    moeLayer += layer.feedForward.kind === 'moe' ? 1 : 0;
+    const layers = variants.map((_, variant) => changed?.get(variant)?.model.layers[index] ?? layer);
+    const sources = flow.at(-1)?.next ?? variants.map(() => 0);
+    flow.push({ k, layers, next: variants.map((_, variant) => firstLike(variant, sources, k, layers)) });
+  }
+  return flow;
 }
 
 /** The first variant that had the same hidden states before and runs the same layer with the same k. */
