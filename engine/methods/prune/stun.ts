@@ -7,7 +7,9 @@ import { rowNorms } from './routerNorm';
  * Behaviour clusters (stage 1 of STUN, arXiv 2409.06211, in its data-free setting λ1 = 1, λ2 = 0): experts whose router rows are near
  * are taken to behave alike; complete-linkage clustering to as many clusters as experts stay; of each cluster the member nearest to the
  * mean weight stays. In a cluster of two both are equally near, and the one with the larger router row stays. The paper's averaging of
- * small clusters is merging, and not done here. Scores are the distance to the nearest other router row.
+ * small clusters is merging, and not done here. Its second stage zeroes single weights inside the experts that stay (Wanda or OWL): that
+ * is left out, because a dense checkpoint is no smaller and no faster for it in any target here. Scores are the distance to the nearest
+ * other router row.
  */
 export const stun: PruneMethodOf<'weights'> = {
   name: 'stun',
