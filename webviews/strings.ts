@@ -1,10 +1,8 @@
-import { planEditorTexts } from './plan-editor/texts';
-import { playgroundTexts } from './playground/texts';
+import type { planEditorTexts } from './plan-editor/texts';
+import type { playgroundTexts } from './playground/texts';
 
-/** Every text the webviews show, in English, as whole sentences with named placeholders. */
-export const english = {
-  ...planEditorTexts,
-  ...playgroundTexts,
+/** The texts of the dashboard and those that all pages share, in English, as whole sentences with named placeholders. */
+export const commonTexts = {
   dashboardTitle: 'MoE Tuner dashboard',
   loading: 'Loading…',
   readingCheckpoint: 'Reading the checkpoint…',
@@ -229,25 +227,34 @@ export const english = {
     'Rows {firstRow}–{lastRow} of {rows}, columns {firstColumn}–{lastColumn} of {columns}; the cursor moves on to the others.',
 } as const;
 
-export type StringName = keyof typeof english;
+type Texts = typeof commonTexts & typeof planEditorTexts & typeof playgroundTexts;
+
+export type StringName = keyof Texts;
 
 type Placeholder<Text extends string> = Text extends `${string}{${infer Name}}${infer Rest}`
   ? Name | Placeholder<Rest>
   : never;
-type Values<Name extends StringName> = [Placeholder<(typeof english)[Name]>] extends [never]
+type Values<Name extends StringName> = [Placeholder<Texts[Name]>] extends [never]
   ? []
-  : [values: Readonly<Record<Placeholder<(typeof english)[Name]>, string | number>>];
+  : [values: Readonly<Record<Placeholder<Texts[Name]>, string | number>>];
 
+let english: Readonly<Record<string, string>> = commonTexts;
 let translations: Readonly<Record<string, string>> = {};
 
-/** Takes the texts of another language by the English ones of {@link english}; those without a translation stay English. */
+/** Adds the texts of one page; the file that holds them calls it, so that no page carries those of another. */
+export function addTexts(table: Readonly<Record<string, string>>): void {
+  english = { ...english, ...table };
+}
+
+/** Takes the texts of another language by the English ones; those without a translation stay English. */
 export function installTranslations(table: Readonly<Record<string, string>>): void {
   translations = table;
 }
 
 /** The text of this name with its placeholders filled in. */
 export function text<Name extends StringName>(name: Name, ...[values]: Values<Name>): string {
-  const template: string = translations[english[name]] ?? english[name];
+  const known = english[name] ?? name;
+  const template = translations[known] ?? known;
   const filled: Readonly<Record<string, string | number>> = values ?? {};
   return template.replace(/\{(\w+)\}/g, (whole, placeholder: string) => String(filled[placeholder] ?? whole));
 }

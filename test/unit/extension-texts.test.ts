@@ -10,7 +10,9 @@ import { inlineResults } from '../../extension/config/inlineResults';
 import { checkpointNode, type CheckpointNode } from '../../extension/views/checkpointNodes';
 import { dashboardHtml } from '../../extension/views/dashboardHtml';
 import { collectTexts } from '../../scripts/texts.mjs';
-import { english } from '../../webviews/strings';
+import { planEditorTexts } from '../../webviews/plan-editor/texts';
+import { playgroundTexts } from '../../webviews/playground/texts';
+import { commonTexts } from '../../webviews/strings';
 import { budgetOf, evaluationOf, profileOf, summaryOf } from '../support/checkpointResults';
 import { pseudoBundle, pseudoText, untranslated } from '../support/pseudoLanguage';
 
@@ -88,7 +90,8 @@ describe('the texts of the extension', () => {
   });
 
   it('include every text of the webviews', () => {
-    expect(Object.values(english).filter((text) => !texts.includes(text))).toEqual([]);
+    const tables = [commonTexts, planEditorTexts, playgroundTexts].flatMap((table) => Object.values<string>(table));
+    expect(tables.filter((text) => !texts.includes(text))).toEqual([]);
   });
 });
 

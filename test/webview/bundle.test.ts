@@ -14,6 +14,12 @@ describe('the bundle', () => {
     expect(style.length).toBeGreaterThan(1000);
   });
 
+  test('holds no text of another page', async () => {
+    const { script } = await bundleWebview('webviews/dashboard/main.ts');
+    expect(script).toContain('MoE Tuner dashboard');
+    expect(script).not.toMatch(/MoE Tuner plan editor|MoE Tuner playground/);
+  });
+
   test('holds no toolkit element that the dashboard does not use', async () => {
     const { script } = await bundleWebview('webviews/dashboard/main.ts');
     // Base names under which the toolkit registers its elements.

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import '../../webviews/plan-editor/texts';
 import { barIntent } from '../../webviews/plan-editor/barKeys';
 import { applyPreset, bitsPresets, setBits } from '../../webviews/plan-editor/bitsGestures';
 import { averageBits, effectiveBits, remainingExperts } from '../../webviews/plan-editor/bitsModel';

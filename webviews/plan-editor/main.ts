@@ -6,6 +6,7 @@
  * status), each complete, the latest of a topic wins. The page may be torn down and loaded again at any time.
  */
 import '../zodWithoutEval';
+import './texts';
 import './planEditor.css';
 import * as z from 'zod';
 import type { PlanEditorMessage } from '../../engine/protocol/planEditor';

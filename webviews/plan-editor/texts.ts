@@ -1,3 +1,5 @@
+import { addTexts } from '../strings';
+
 /** Every text of the plan editor, in English, as whole sentences with named placeholders; a part of `webviews/strings.ts`. */
 export const planEditorTexts = {
   planEditorTitle: 'MoE Tuner plan editor',
@@ -285,3 +287,5 @@ export const planEditorTexts = {
   planNumberChange: '{plan} / {baseline} − 1 = {change}.',
   planNumberPoints: '{plan} − {baseline} = {points} points.',
 } as const;
+
+addTexts(planEditorTexts);

@@ -6,6 +6,7 @@
  * generation from its beginning. The page may be torn down and loaded again at any time.
  */
 import '../zodWithoutEval';
+import './texts';
 import './playground.css';
 import * as z from 'zod';
 import type { PlaygroundMessage } from '../../engine/protocol/playground';

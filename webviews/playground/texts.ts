@@ -1,3 +1,5 @@
+import { addTexts } from '../strings';
+
 /** Every text of the playground, in English, as whole sentences with named placeholders; a part of `webviews/strings.ts`. */
 export const playgroundTexts = {
   playgroundTitle: 'MoE Tuner playground',
@@ -43,3 +45,5 @@ export const playgroundTexts = {
   playExpertsNone: '–',
   playStopped: 'Generating stopped.',
 } as const;
+
+addTexts(playgroundTexts);
