@@ -74,6 +74,17 @@ describe('solveExact', () => {
     }
   });
 
+  it('the smallest loss never rises with the total where more experts never hurt', () => {
+    const random = new SeededRandom(53);
+    for (let repeat = 0; repeat < 30; repeat++) {
+      const losses = realisticRows(6, 5, random).map((row) => [...row].sort((a, b) => b - a));
+      const points = solveExact(rows(losses)).points();
+      points.slice(1).forEach(({ predicted }, at) => {
+        expect(predicted).toBeLessThanOrEqual(points[at]!.predicted);
+      });
+    }
+  });
+
   it('the Pareto subset holds exactly the points that no other point dominates', () => {
     const random = new SeededRandom(9);
     for (let repeat = 0; repeat < 60; repeat++) {
