@@ -10,6 +10,8 @@ export interface WindowOptions {
   readonly windows?: number | undefined;
   /** Whether every text is a window of its own. */
   readonly perDocument?: boolean | undefined;
+  /** Per document only: begin as task items do, without a separator. */
+  readonly asTasks?: boolean | undefined;
 }
 
 /** A task item as token ids; the answer is the ids from `answerStart` to `answerEnd` (exclusive). */
@@ -37,13 +39,13 @@ export function makeWindows(dataset: Dataset, tokenizer: CheckpointTokenizer, op
 }
 
 function documentWindows(dataset: Dataset, tokenizer: CheckpointTokenizer, options: WindowOptions): Int32Array[] {
-  const { length, windows = Infinity } = options;
+  const { length, windows = Infinity, asTasks = false } = options;
   const result: Int32Array[] = [];
   for (const text of dataset.texts) {
     if (result.length >= windows) {
       break;
     }
-    const ids = separator(tokenizer);
+    const ids = asTasks ? [...tokenizer.beginning] : separator(tokenizer);
     for (const part of tokenizer.parts(text)) {
       append(ids, tokenizer.encode(part));
       if (ids.length >= length) {

@@ -97,7 +97,7 @@ export function renderBudget(result: BudgetResult, showFront: boolean): string {
     ...(result.totalCost === undefined
       ? []
       : [
-          `Cost: ${significant(result.totalCost)} of ${significant(result.fullCost ?? 0)} ${result.cost ?? ''}${result.measuredCost === undefined ? '' : `, measured afterwards ${significant(result.measuredCost)}`}`,
+          `Cost: ${significant(result.totalCost)} of ${significant(result.fullCost ?? 0)} ${result.cost ?? ''}${result.measuredCost === undefined ? '' : `, measured afterwards ${significant(result.measuredCost)} (predicted ${percent(result.totalCost / result.measuredCost - 1)} off)`}`,
         ]),
     ...(result.notes ?? []),
     ...(result.plan === undefined ? [] : [`Plan: ${result.plan}`]),

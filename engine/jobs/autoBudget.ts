@@ -3,6 +3,7 @@ import { chooseFromRows } from '../methods/budgets/chooseBudgets';
 import { layerBounds, type BudgetGuards, type LayerToBudget } from '../methods/budgets/layerBounds';
 import { budgetTable, totalLoss, type LossRow } from '../methods/budgets/lossTable';
 import { searchMeasured } from '../methods/budgets/measuredSearch';
+import type { WindowContent } from '../methods/budgets/heldOutChoice';
 import { objectiveNamed } from '../methods/budgets/objectives';
 import { rankCorrelation } from '../methods/budgets/rankCorrelation';
 import type { AllocationQuality, BudgetParams, BudgetResult, ObjectiveName } from '../protocol/budget';
@@ -44,6 +45,7 @@ export interface AutoBudgetRequest {
   readonly measurements: AllocationMeasurements;
   /** The same on windows that the search does not see; absent where the texts are too short. */
   readonly heldOut: AllocationMeasurements | undefined;
+  readonly content: WindowContent;
   readonly job: JobContext;
 }
 
@@ -107,6 +109,7 @@ export async function autoBudget(request: AutoBudgetRequest): Promise<AutoBudget
     named,
     searched: qualities,
     heldOut: request.heldOut,
+    content: request.content,
     predict: (allocation) => totalLoss(table, allocation),
     job: partOfJob(job, searchShare, 1),
   });

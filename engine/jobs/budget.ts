@@ -1,5 +1,4 @@
 import path from 'node:path';
-import { BlockTimer } from '../measure/blockLatency';
 import type { JobContext } from '../measure/jobContext';
 import { chooseBudgets, chooseFromRows, totalForAverage } from '../methods/budgets/chooseBudgets';
 import type { BudgetGuards, LayerToBudget } from '../methods/budgets/layerBounds';
@@ -8,7 +7,8 @@ import type { BudgetParams, BudgetResult, ObjectiveName } from '../protocol/budg
 import { TunerError } from '../protocol/errors';
 import { AllocationMeasurements } from './allocationMeasurements';
 import { autoBudget } from './autoBudget';
-import { chooseByCost, costTable } from './budgetCosts';
+import { openBlockClock } from './blockClock';
+import { chooseByCost, countedCosts, type CostTable } from './budgetCosts';
 import { lossRows } from './budgetTables';
 import { assertGates, gateCorrection } from './budgetGates';
 import { budgetText } from './budgetText';
@@ -138,7 +138,7 @@ async function choose(run: BudgetRun): Promise<Choice> {
     const name = objective.kind === 'measured' ? params.objective : 'end-to-end';
     const searches = objective.kind === 'automatic' && run.total !== undefined;
     const choice = searches
-      ? await autoBudget({ ...run, total: run.total, measurements, heldOut })
+      ? await autoBudget({ ...run, total: run.total, measurements, heldOut, content: text.content })
       : { ...(await chooseByName(run, name, measurements)), ...(name === params.objective ? {} : { chosen: name }) };
     return {
       ...choice,
@@ -174,18 +174,17 @@ async function chooseByName(
   if (cost === 'active-experts' || limit === undefined) {
     return { ...chooseFromRows({ layers, solver, total, minimumActive, guards: rest, seed }, rows), table };
   }
-  const runtime = await runtimeOptions(services, job);
-  const { blocks } = model.resolved;
-  const costs = await costTable(cost, blocks, batch, runtime, job);
-  const choice = chooseByCost(rows, layers, guards, costs, limit);
+  const chosenBy = (costs: CostTable) => ({ ...chooseByCost(rows, layers, guards, costs, limit), table, cost });
   if (cost !== 'microseconds') {
-    return { ...choice, table, cost };
+    return chosenBy(countedCosts(cost, model.resolved.blocks, batch));
   }
-  const timer = await BlockTimer.open(blocks, batch, runtime, job);
+  const clock = await openBlockClock(model, batch, await runtimeOptions(services, job), services, job);
   try {
-    return { ...choice, table, cost, measuredCost: await timer.total(choice.activeExperts) };
+    const choice = chosenBy({ cost, columns: await clock.table() });
+    const measuredCost = await clock.total(choice.activeExperts);
+    return { ...choice, measuredCost, notes: [`The layers were timed ${clock.form}, ${batch} tokens at once.`] };
   } finally {
-    await timer.dispose();
+    await clock.dispose();
   }
 }
 

@@ -1,14 +1,11 @@
 import { specTensors } from '../families/specTensors';
 import type { MoeBlockSpec } from '../families/specification';
-import { BlockTimer } from '../measure/blockLatency';
-import type { JobContext } from '../measure/jobContext';
 import { byteCosts, flopCosts, wholeCosts, type LayerCostFacts } from '../methods/budgets/costs';
 import { layerBounds, type BudgetGuards, type LayerToBudget } from '../methods/budgets/layerBounds';
 import { budgetTable, totalCost, totalLoss, type LossRow } from '../methods/budgets/lossTable';
 import { solveExact } from '../methods/budgets/exactSolver';
 import type { BudgetResult, CostName } from '../protocol/budget';
 import { TunerError } from '../protocol/errors';
-import type { RuntimeOptions } from '../runtime/session';
 
 /** Costs by MoE layer and k-1 in a unit of their own. */
 export interface CostTable {
@@ -16,28 +13,10 @@ export interface CostTable {
   readonly columns: readonly (readonly number[])[];
 }
 
-/** What an active expert costs in every layer: counted from the shapes, or measured on this machine. */
-export async function costTable(
-  cost: Exclude<CostName, 'active-experts'>,
-  blocks: readonly MoeBlockSpec[],
-  batch: number,
-  runtime: RuntimeOptions,
-  job: JobContext,
-): Promise<CostTable> {
-  switch (cost) {
-    case 'flops':
-      return { cost, columns: flopCosts(blocks.map(costFacts)) };
-    case 'bytes':
-      return { cost, columns: byteCosts(blocks.map(costFacts), batch) };
-    case 'microseconds': {
-      const timer = await BlockTimer.open(blocks, batch, runtime, job);
-      try {
-        return { cost, columns: await timer.table() };
-      } finally {
-        await timer.dispose();
-      }
-    }
-  }
+/** What an active expert costs in every layer, counted from the shapes. */
+export function countedCosts(cost: 'flops' | 'bytes', blocks: readonly MoeBlockSpec[], batch: number): CostTable {
+  const facts = blocks.map(costFacts);
+  return { cost, columns: cost === 'flops' ? flopCosts(facts) : byteCosts(facts, batch) };
 }
 
 /** Most points of a cost front that a result lists, evenly chosen. */

@@ -2,6 +2,7 @@ import { loadTasks } from '../checkpoint/datasets';
 import { loadTokenizer } from '../checkpoint/tokenizer';
 import { makeTaskSequences, type TaskSequence } from '../checkpoint/windows';
 import type { ScoredPositions } from '../measure/predictedRows';
+import type { WindowContent } from '../methods/budgets/heldOutChoice';
 import { TunerError } from '../protocol/errors';
 import { calibrationWindows, sequencesKey, type CalibrationText } from './calibrationText';
 import type { OpenModel } from './openModel';
@@ -11,9 +12,12 @@ export interface BudgetText {
   readonly search: CalibrationText;
   /** Absent where the texts give too few windows to set any aside. */
   readonly heldOut: CalibrationText | undefined;
+  /** Items when all of it are short texts or answers. */
+  readonly content: WindowContent;
 }
 
 interface Group {
+  readonly content: WindowContent;
   readonly sequences: readonly Int32Array[];
   /** Answers of task items; texts are scored everywhere. */
   readonly scored?: readonly ScoredPositions[];
@@ -23,7 +27,8 @@ interface Group {
 const scarceStride = 3;
 
 /**
- * What budgets are measured on: texts cut into windows, and task items scored on their answers as the evaluation scores them. Every
+ * What budgets are measured on: texts cut into windows, and task items scored on their answers as the evaluation scores them; short
+ * texts with the tag of a task begin as items do, for a small model does otherwise behind a separator. Every
  * dataset and every task gives the same number of tokens, from windows spread evenly over it; search and held-out windows alternate.
  * @throws TunerError `usage` without text and tasks, `missingTokenizer`, `malformedText`
  */
@@ -44,7 +49,10 @@ export async function budgetText(
     });
   }
   const groups: Group[] = [
-    ...(await calibrationWindows(model, params)).map((sequences) => ({ sequences })),
+    ...(await calibrationWindows(model, { ...params, tagged: 'as-tasks' })).map(({ windows, perDocument }): Group => ({
+      content: perDocument ? 'items' : 'text',
+      sequences: windows,
+    })),
     ...(await taskGroups(model, params.tasks)),
   ];
   const share = params.calibrationTokens / groups.length;
@@ -54,6 +62,7 @@ export async function budgetText(
     heldOut: parts.some(({ heldOut }) => heldOut.sequences.length > 0)
       ? joined(parts.map(({ heldOut }) => heldOut))
       : undefined,
+    content: groups.every(({ content }) => content === 'items') ? 'items' : 'text',
   };
 }
 
@@ -68,13 +77,14 @@ async function taskGroups(model: OpenModel, files: readonly string[]): Promise<G
     byTask.set(item.task, [...(byTask.get(item.task) ?? []), item]);
   }
   return [...byTask.values()].map((members) => ({
+    content: 'items',
     sequences: members.map(({ ids }) => ids),
     scored: members.map(({ answerStart, answerEnd }) => ({ from: answerStart - 1, to: answerEnd - 1 })),
   }));
 }
 
 /** About `tokens` tokens for the search and as many held out, spread evenly over the group. */
-function splitGroup({ sequences, scored }: Group, tokens: number): { search: Group; heldOut: Group } {
+function splitGroup({ content, sequences, scored }: Group, tokens: number): { search: Group; heldOut: Group } {
   const available = sequences.reduce((sum, { length }) => sum + length, 0);
   const wanted = Math.max(1, Math.round((sequences.length * tokens) / available));
   const count = Math.min(sequences.length, 2 * wanted);
@@ -83,6 +93,7 @@ function splitGroup({ sequences, scored }: Group, tokens: number): { search: Gro
   const part = (heldOut: boolean): Group => {
     const members = picked.filter((_, at) => (at % stride === stride - 1) === heldOut);
     return {
+      content,
       sequences: members.map((at) => sequences[at]!),
       ...(scored === undefined ? {} : { scored: members.map((at) => scored[at]!) }),
     };

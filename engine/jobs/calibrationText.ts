@@ -16,6 +16,13 @@ export interface CalibrationText {
   readonly key: string;
 }
 
+/** All windows of one dataset. */
+export interface CalibrationDataset {
+  readonly windows: readonly Int32Array[];
+  /** Whether every text is a window of its own. */
+  readonly perDocument: boolean;
+}
+
 /** A dataset whose texts are shorter than this share of a window, on average, is taken text by text. */
 const shortTextShare = 0.5;
 
@@ -43,7 +50,7 @@ export async function calibrationText(
   }
   const datasets = await calibrationWindows(model, params);
   const share = params.calibrationTokens / datasets.length;
-  const sequences = datasets.flatMap((windows) => sampleWindows(windows, share));
+  const sequences = datasets.flatMap(({ windows }) => sampleWindows(windows, share));
   const tokens = sequences.reduce((sum, sequence) => sum + sequence.length - 1, 0);
   return { sequences, tokens, key: sequencesKey(sequences) };
 }
@@ -54,15 +61,20 @@ export async function calibrationText(
  */
 export async function calibrationWindows(
   model: OpenModel,
-  params: { readonly text: readonly string[]; readonly length?: number | undefined },
-): Promise<Int32Array[][]> {
+  params: {
+    readonly text: readonly string[];
+    readonly length?: number | undefined;
+    /** Short texts with tags begin as all do, or as the evaluation asks task items: without a separator. */
+    readonly tagged?: 'as-text' | 'as-tasks';
+  },
+): Promise<CalibrationDataset[]> {
   const tokenizer = await loadTokenizer(model.checkpoint);
   const positions = model.resolved.recognised.config.optionalInteger(
     model.resolved.recognised.keys.maxPositions,
   )?.value;
   const length = params.length ?? Math.min(defaultWindowLength, positions ?? defaultWindowLength);
   const datasets = await loadDatasets(params.text);
-  return datasets.map((dataset) => cutWindows(dataset, tokenizer, length));
+  return datasets.map((dataset) => cutWindows(dataset, tokenizer, length, params.tagged === 'as-tasks'));
 }
 
 /** A hash that identifies sequences, and the positions of them that count. */
@@ -77,12 +89,18 @@ export function sequencesKey(sequences: readonly Int32Array[], scored?: readonly
   return hash.digest('hex');
 }
 
-function cutWindows(dataset: Dataset, tokenizer: CheckpointTokenizer, length: number): Int32Array[] {
+function cutWindows(
+  dataset: Dataset,
+  tokenizer: CheckpointTokenizer,
+  length: number,
+  taggedAsTasks: boolean,
+): CalibrationDataset {
   const meanLength =
     dataset.texts.slice(0, 200).reduce((sum, text) => sum + tokenizer.encode(text.slice(0, 8 * length)).length, 0) /
     Math.min(200, dataset.texts.length);
   const perDocument = dataset.texts.length > 1 && meanLength < shortTextShare * length;
-  return makeWindows(dataset, tokenizer, { length, perDocument });
+  const asTasks = taggedAsTasks && dataset.tags !== undefined;
+  return { windows: makeWindows(dataset, tokenizer, { length, perDocument, asTasks }), perDocument };
 }
 
 /** Windows spread evenly over a dataset, of about `tokens` tokens together. */

@@ -36,6 +36,8 @@ export interface AllocationMeterOptions {
   /** Which predicted positions of every sequence count; all by default. */
   readonly scored?: readonly ScoredPositions[] | undefined;
   readonly job: JobContext;
+  /** Whether measurements start from kept hidden states; false runs each from layer 0, to measure what keeping them saves. */
+  readonly reuse?: boolean;
 }
 
 /**
@@ -114,6 +116,10 @@ export class AllocationMeter {
 
   /** The deepest kept layer up to which some trace ran exactly as this allocation would. */
   private bestStart(allocation: ActiveExperts): { trace: Trace; layer: number; key: string } {
+    if (this.options.reuse === false) {
+      const trace = this.traces[0]!;
+      return { trace, layer: 0, key: trace.before.get(0)! };
+    }
     const candidates = this.traces.map((trace) => {
       const firstDifferent = this.firstDifferentLayer(trace.allocation, allocation);
       const kept = [...trace.before.keys()].filter((at) => at <= firstDifferent);

@@ -50,16 +50,18 @@ describe('paired differences', () => {
 
 describe('the choice on held-out windows', () => {
   test('takes a finalist that is better everywhere', () => {
-    const { chosen, reason } = chooseHeldOut([
-      finalist('uniform', [2, 4, 6, 4]),
-      finalist('search', [1, 2, 3, 2]),
-      finalist('lexi', [3, 6, 9, 6]),
-    ]);
-    expect([chosen.name, reason]).toEqual(['search', 'smallest']);
+    const { chosen, reason } = chooseHeldOut(
+      [finalist('uniform', [2, 4, 6, 4]), finalist('search', [1, 2, 3, 2]), finalist('lexi', [3, 6, 9, 6])],
+      'text',
+    );
+    expect([chosen.name, reason]).toEqual(['search', 'best']);
   });
 
   test('stays with uniform where one window makes all the difference', () => {
-    const { chosen, reason } = chooseHeldOut([finalist('search', [1, 2, 3, 2]), finalist('uniform', [1, 2, 3, 3])]);
+    const { chosen, reason } = chooseHeldOut(
+      [finalist('search', [1, 2, 3, 2]), finalist('uniform', [1, 2, 3, 3])],
+      'text',
+    );
     expect([chosen.name, reason]).toEqual(['uniform', 'uniform']);
   });
 
@@ -69,16 +71,27 @@ describe('the choice on held-out windows', () => {
       finalist('end-to-end', [1, 2, 3, 3], [1, 2, 3, 2]),
       finalist('uniform', [9, 18, 27, 18], [0, 0, 0, 0]),
     ];
-    const { chosen, reason } = chooseHeldOut(finalists);
-    expect([chosen.name, reason]).toEqual(['end-to-end', 'fewer-lost']);
-    expect(chooseHeldOut([...finalists].reverse()).chosen.name).toBe('end-to-end');
+    const { chosen, reason } = chooseHeldOut(finalists, 'text');
+    expect([chosen.name, reason]).toEqual(['end-to-end', 'tie']);
+    expect(chooseHeldOut([...finalists].reverse(), 'text').chosen.name).toBe('end-to-end');
   });
 
   test('leaves uniform for significantly fewer lost tokens', () => {
-    const { chosen } = chooseHeldOut([
-      finalist('search', [1, 2, 3, 2], [0, 0, 0, 0]),
-      finalist('uniform', [1, 2, 3, 3], [1, 2, 3, 2]),
-    ]);
+    const { chosen } = chooseHeldOut(
+      [finalist('search', [1, 2, 3, 2], [0, 0, 0, 0]), finalist('uniform', [1, 2, 3, 3], [1, 2, 3, 2])],
+      'text',
+    );
     expect(chosen.name).toBe('search');
+  });
+
+  test('counts lost predictions before KL where windows are items', () => {
+    const finalists = [
+      finalist('search', [1, 2, 3, 2], [2, 4, 6, 4]),
+      finalist('lexi', [3, 6, 9, 6], [1, 2, 3, 2]),
+      finalist('maple', [2, 4, 6, 4], [1, 2, 3, 3]),
+    ];
+    // Fewest are lost with lexi; maple cannot be told from it, and its KL is smaller everywhere.
+    expect(chooseHeldOut(finalists, 'items')).toMatchObject({ chosen: { name: 'maple' }, reason: 'tie' });
+    expect(chooseHeldOut(finalists, 'text')).toMatchObject({ chosen: { name: 'search' }, reason: 'best' });
   });
 });

@@ -7,14 +7,28 @@ export interface Finalist {
   readonly windows: WindowScores;
 }
 
-/** Why a finalist was taken, for the person. */
-export type ChoiceReason = 'smallest' | 'fewer-lost' | 'uniform';
+/** What windows hold: running text, where every prediction counts, or items of a few dozen tokens that come out right or do not. */
+export type WindowContent = 'text' | 'items';
+
+/** Why a finalist was taken, for the person: it measured best, the second measure decided a tie, or uniform was as good. */
+export type ChoiceReason = 'best' | 'tie' | 'uniform';
 
 /** Mean difference of two allocations per scored token, and its standard error over windows. */
 export interface PairedDifference {
   readonly mean: number;
   readonly standardError: number;
 }
+
+type Measure = 'kl' | 'lost';
+
+/**
+ * What decides, and what decides where that cannot. The mean KL of items hangs on the few contexts in which a prediction collapses, most
+ * of them in prompts; lost predictions count each of them once.
+ */
+const measures: Readonly<Record<WindowContent, readonly [Measure, Measure]>> = {
+  text: ['kl', 'lost'],
+  items: ['lost', 'kl'],
+};
 
 /**
  * Mean of `left - right` per token over windows, as a ratio estimate, and its standard error from the residuals of the windows
@@ -35,37 +49,38 @@ export function pairedDifference(
 }
 
 /**
- * The finalist to take. The smallest mean KL leads; where another one is within one standard error of it (the rule of Breiman et al.,
- * "Classification and Regression Trees", 1984, section 3.4), KL cannot tell them apart and two things decide: significantly fewer
- * lost tokens, then being uniform. So a plan differs from uniform only by more than the noise of what was measured.
+ * The finalist to take. The smallest mean of the first measure leads: KL for running text, lost predictions for items. Others within one
+ * standard error of it (the rule of Breiman et al., "Classification and Regression Trees", 1984, section 3.4) are tied with it, and
+ * among them a significant difference of the other measure decides, then being uniform. So a plan differs from uniform only by more than
+ * the noise of what was measured.
  * @param finalists at least one
  */
-export function chooseHeldOut(finalists: readonly Finalist[]): { chosen: Finalist; reason: ChoiceReason } {
-  const mean = ({ windows }: Finalist) =>
-    pairedDifference(
-      windows.kl,
-      windows.kl.map(() => 0),
-      windows.tokens,
-    ).mean;
-  const leader = finalists.reduce((best, finalist) => (mean(finalist) < mean(best) ? finalist : best));
-  const tied = finalists.filter((finalist) => {
-    const { mean: behind, standardError } = pairedDifference(
-      finalist.windows.kl,
-      leader.windows.kl,
-      leader.windows.tokens,
-    );
-    return behind <= standardError;
-  });
-  const lost = ({ windows }: Finalist) => windows.lost.reduce((sum, count) => sum + count, 0);
-  const losesLess = (one: Finalist, other: Finalist): boolean => {
-    const { mean: more, standardError } = pairedDifference(other.windows.lost, one.windows.lost, one.windows.tokens);
-    return more > standardError;
-  };
-  const fewest = tied.reduce((best, finalist) => (lost(finalist) < lost(best) ? finalist : best), leader);
-  const chosen = losesLess(fewest, leader) ? fewest : leader;
+export function chooseHeldOut(
+  finalists: readonly Finalist[],
+  content: WindowContent,
+): { chosen: Finalist; reason: ChoiceReason } {
+  const [first, second] = measures[content];
+  const leader = smallest(finalists, first, second);
+  const tied = finalists.filter((finalist) => !isMore(finalist, leader, first));
+  const other = smallest(tied, second, first);
+  const chosen = isMore(leader, other, second) ? other : leader;
   const uniform = tied.find(({ name }) => name === 'uniform');
-  if (uniform !== undefined && uniform !== chosen && !losesLess(chosen, uniform)) {
+  if (uniform !== undefined && uniform !== chosen && !isMore(uniform, chosen, second)) {
     return { chosen: uniform, reason: 'uniform' };
   }
-  return { chosen, reason: chosen === leader ? 'smallest' : 'fewer-lost' };
+  return { chosen, reason: chosen === leader ? 'best' : 'tie' };
+}
+
+/** The finalist with the smallest sum of a measure, and of the other one where sums are equal. */
+function smallest(finalists: readonly Finalist[], measure: Measure, otherwise: Measure): Finalist {
+  const sum = ({ windows }: Finalist, of: Measure) => windows[of].reduce((total, value) => total + value, 0);
+  return [...finalists].sort(
+    (left, right) => sum(left, measure) - sum(right, measure) || sum(left, otherwise) - sum(right, otherwise),
+  )[0]!;
+}
+
+/** Whether one finalist measures more than another by more than a standard error. */
+function isMore(one: Finalist, other: Finalist, measure: Measure): boolean {
+  const { mean, standardError } = pairedDifference(one.windows[measure], other.windows[measure], one.windows.tokens);
+  return mean > standardError;
 }
