@@ -46,8 +46,8 @@ export interface GenerationRequest {
 }
 
 /**
- * Greedy generation with the cache from random prompts, the variants by turns in every round, so that drift of the machine meets all
- * of them. A first round warms up and is not counted.
+ * Greedy generation with the cache from random prompts. The variants take turns, step by step where all of them fit into memory, so that
+ * drift of the machine meets all of them. A first round warms up and is not counted.
  */
 export async function measureGeneration(request: GenerationRequest): Promise<GenerationSpeed[]> {
   const { files, fileBytes, rounds, job } = request;
@@ -63,12 +63,20 @@ export async function measureGeneration(request: GenerationRequest): Promise<Gen
     for (let round = 0; round <= rounds; round += 1) {
       job.progress(round / (rounds + 1), `Generating, round ${round} of ${rounds}`);
       // Every second round begins with the other end.
-      const order = [...files.keys()];
-      for (const at of round % 2 === 0 ? order : order.reverse()) {
-        const session = await sessions.get(at);
-        const times = await generate(session, request, round);
+      const order = round % 2 === 0 ? [...files.keys()] : [...files.keys()].reverse();
+      for (const group of request.together ? [order] : order.map((at) => [at])) {
+        const texts: Generation[] = [];
+        for (const at of group) {
+          texts.push(await Generation.begin(await sessions.get(at), request, round));
+        }
+        // Step by step in turns: what other programs take meets all of them.
+        for (let token = 0; token < request.load.tokens; token += 1) {
+          for (const text of texts) {
+            await text.step();
+          }
+        }
         if (round > 0) {
-          measured[at]!.push(times);
+          texts.forEach((text, at) => measured[group[at]!]!.push(text.times()));
         }
       }
     }
@@ -115,47 +123,57 @@ function openDecoder(file: string, { load, runtime, job }: GenerationRequest): P
 async function peakOf(file: string, request: GenerationRequest): Promise<number> {
   const session = await openDecoder(file, request);
   try {
+    const text = await Generation.begin(session, request, 0);
     let peak = process.memoryUsage.rss();
-    await generate(session, request, 0, () => {
+    for (let token = 0; token < request.load.tokens; token += 1) {
+      await text.step();
       peak = Math.max(peak, process.memoryUsage.rss());
-    });
+    }
     return peak;
   } finally {
     await session.dispose();
   }
 }
 
-async function generate(
-  session: DecoderSession,
-  { load, job }: GenerationRequest,
-  seed: number,
-  afterStep: () => void = () => undefined,
-): Promise<GenerationRound> {
-  const { batch, context, tokens, vocabularySize } = load;
-  session.reset();
-  const random = new SeededRandom(seed);
-  const prompt = BigInt64Array.from({ length: batch * context }, () =>
-    BigInt(Math.min(vocabularySize - 1, Math.floor(random.uniform() * vocabularySize))),
-  );
-  const first = await step(job, 'prefill', runDeadlineSeconds, async () => {
-    const start = performance.now();
-    const next = bestTokens(await session.append(prompt), batch);
-    return { next, milliseconds: performance.now() - start };
-  });
-  afterStep();
-  const decode = await step(job, 'decode', runDeadlineSeconds, async () => {
-    const steps: number[] = [];
-    let ids = first.next;
-    for (let token = 0; token < tokens; token += 1) {
+/** One greedy generation that goes on when it is asked to, and keeps its times. */
+class Generation {
+  private readonly steps: number[] = [];
+
+  private constructor(
+    private readonly session: DecoderSession,
+    private readonly request: GenerationRequest,
+    private readonly prefill: number,
+    private next: BigInt64Array,
+  ) {}
+
+  /** Runs a random prompt. */
+  static async begin(session: DecoderSession, request: GenerationRequest, seed: number): Promise<Generation> {
+    const { batch, context, vocabularySize } = request.load;
+    session.reset();
+    const random = new SeededRandom(seed);
+    const prompt = BigInt64Array.from({ length: batch * context }, () =>
+      BigInt(Math.min(vocabularySize - 1, Math.floor(random.uniform() * vocabularySize))),
+    );
+    return step(request.job, 'prefill', runDeadlineSeconds, async () => {
       const start = performance.now();
-      ids = bestTokens(await session.append(ids), batch);
-      steps.push(performance.now() - start);
-    }
-    return steps;
-  });
-  afterStep();
-  const total = decode.reduce((sum, milliseconds) => sum + milliseconds, 0);
-  return { prefill: first.milliseconds, decode: total, step: median(decode) };
+      const next = bestTokens(await session.append(prompt), batch);
+      return new Generation(session, request, performance.now() - start, next);
+    });
+  }
+
+  /** Generates one token of every sequence. */
+  async step(): Promise<void> {
+    await step(this.request.job, 'decode', runDeadlineSeconds, async () => {
+      const start = performance.now();
+      this.next = bestTokens(await this.session.append(this.next), this.request.load.batch);
+      this.steps.push(performance.now() - start);
+    });
+  }
+
+  times(): GenerationRound {
+    const decode = this.steps.reduce((sum, milliseconds) => sum + milliseconds, 0);
+    return { prefill: this.prefill, decode, step: median(this.steps) };
+  }
 }
 
 /** The most likely next token of every sequence. */
