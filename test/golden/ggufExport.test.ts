@@ -10,6 +10,7 @@ import { failureOf } from '../support/failureOf';
 import { decodeGguf, readGguf, type GgufFile } from '../support/ggufReader';
 import { goldenFamiliesFolder } from '../support/reference/golden';
 import { readCheckpointTensors, type Tensor } from '../support/reference/readTensors';
+import { rounded } from '../support/roundingOracle';
 import { sharedPath } from '../support/sharedMaterial';
 import { temporaryFolder } from '../support/temporaryFolder';
 import { tinyCheckpoints } from '../support/tinyCheckpoints/tinyCheckpoints';
@@ -214,29 +215,6 @@ function flat(rows: readonly Float64Array[]): Float64Array {
   return Float64Array.from(rows.flatMap((row) => [...row]));
 }
 
-/** Nearest float16, by trying neighbours of the quotient with its spacing. */
-function nearestFloat16(value: number): number {
-  const spacing = 2 ** (Math.max(-14, Math.floor(Math.log2(value))) - 10);
-  const steps = value / spacing;
-  const below = Math.floor(steps);
-  const up = steps - below > 0.5 || (steps - below === 0.5 && below % 2 === 1);
-  return (below + (up ? 1 : 0)) * spacing;
-}
-
-/** Symmetric round-to-nearest in groups of 32 (quantize, README of methods): the scale is that of the largest weight, in float16. */
-function rounded(values: Float64Array, bits: number): Float64Array {
-  const most = 2 ** (bits - 1) - 1;
-  return values.map((value, at) => {
-    const group = values.subarray(at - (at % 32), at - (at % 32) + 32);
-    const largest = group.reduce((found, each) => Math.max(found, Math.abs(each)), 0);
-    const scale = largest === 0 ? 1 : nearestFloat16(Math.fround(largest / most));
-    const code = value / scale;
-    const down = Math.floor(code);
-    const up = code - down > 0.5 || (code - down === 0.5 && Math.abs(down % 2) === 1);
-    return Math.max(-most, Math.min(most, down + (up ? 1 : 0))) * scale;
-  });
-}
-
 /** Whether numbers agree to the last bit, zeros of both signs alike. */
 function expectSame(actual: Float64Array, wanted: Float64Array, name: string): void {
   expect(actual.length, name).toBe(wanted.length);
@@ -359,6 +337,20 @@ test('experts with different bits share the type of the most, and nothing is rou
   expectSame(decodeGguf(up), flat(wanted), 'experts');
   expect(gguf.tensors.get('blk.0.ffn_down_exps.weight')!.type).toBe('BF16');
   expect(notes).toMatch(/type of the most/);
+});
+
+test('the scope "all" rounds attention too, and leaves routers, norms, embedding and head', async () => {
+  const folder = path.join(goldenFamiliesFolder, 'mixtral');
+  const stored = readCheckpointTensors(folder);
+  const { gguf } = await written(folder, quantize([4, 16, 4, 4], { scope: 'all', others: 8 }));
+  for (const [name, tensor] of gguf.tensors) {
+    const wanted = flat(expected('mixtral', name, stored));
+    const bits = /attn_(q|k|v|output)\./.test(name) ? 8 : /_exps/.test(name) && !name.startsWith('blk.1.') ? 4 : 16;
+    expect(tensor.type, name).toBe(
+      bits === 8 ? 'Q8_0' : bits === 4 ? 'Q4_0' : /norm|gate_inp/.test(name) ? 'F32' : 'BF16',
+    );
+    expectSame(decodeGguf(tensor), bits === 16 ? wanted : rounded(wanted, bits), name);
+  }
 });
 
 test('models that llama.cpp computes differently are refused by name before anything is written', async () => {
