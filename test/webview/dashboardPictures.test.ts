@@ -55,9 +55,9 @@ describe('the comparison', () => {
   /** Changes that a person would see, as a rule of the page's style or a change of its elements, and the picture they spoil. */
   const planted: readonly (readonly [what: string, picture: string, script: string])[] = [
     [
-      'a chart without its line',
+      'a chart that is half drawn',
       'front',
-      `document.querySelector('.front canvas').getContext('2d').clearRect(0, 0, 999, 999)`,
+      `document.querySelector('.front canvas').style.clipPath = 'inset(0 0 50% 0)'`,
     ],
     [
       'a heat map of another colour',
