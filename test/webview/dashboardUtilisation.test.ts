@@ -44,3 +44,40 @@ test('a layer shows which experts go together, as the share of either one’s to
   await view.page.keyboard.press('ArrowDown');
   expect(await readout.innerText()).toContain('never together');
 });
+
+test('94 layers of 512 experts: every cell is reached by keys, read out, and found under the pointer', async () => {
+  const [layers, experts] = [94, 512];
+  const count = (layer: number, expert: number): number => 100 + ((layer * 7 + expert * 3) % 50);
+  const wide = {
+    ...calibration,
+    layers: Array.from({ length: layers }, (_, index) => ({
+      ...calibration.layers[0]!,
+      index,
+      experts,
+      counts: Array.from({ length: experts }, (_entry, expert) => count(index, expert)),
+      coactivation: [],
+    })),
+  };
+  const { page } = await dashboard.open({ ...snapshots.profiled, calibration: wide }, { width: 1200, height: 1000 });
+  const grid = page.getByRole('grid', { name: 'Tokens of each expert relative to an even share' });
+  const readout = page.locator('.section-utilisation .readout');
+  await grid.focus();
+  await page.keyboard.press('Control+End');
+  expect(await readout.innerText()).toContain(`Layer 93, expert 511: ${count(93, 511)} tokens`);
+  await page.keyboard.press('ArrowUp');
+  await page.keyboard.press('Home');
+  expect(await readout.innerText()).toContain(`Layer 92, expert 0: ${count(92, 0)} tokens`);
+  expect(await grid.getAttribute('aria-colcount')).toBe(String(experts + 1));
+  // The page holds the cells around the cursor, not all 48 128.
+  expect(await grid.locator('td').count()).toBeLessThan(1500);
+  const canvas = (await page.locator('.section-utilisation canvas').boundingBox())!;
+  const tooltip = page.locator('.section-utilisation .chart-tooltip');
+  const shown: string[] = [];
+  for (const x of [0.5, 0.5 + 4 / canvas.width]) {
+    await page.mouse.move(canvas.x + canvas.width * x, canvas.y + canvas.height / 2);
+    shown.push(await tooltip.innerText());
+  }
+  const [first, second] = shown.map((text) => Number(/expert (\d+):/.exec(text)?.[1]));
+  expect(second! - first!).toBeGreaterThan(0);
+  expect(second! - first!).toBeLessThan(16);
+});
