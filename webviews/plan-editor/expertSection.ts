@@ -7,11 +7,11 @@ import type { GridPosition } from '../ui-kit/gridCursor';
 import { createDropdown } from '../ui-kit/toolkit';
 import { pruneByRatio, pruneByThreshold, setCells } from './expertGestures';
 import type { KeptChange } from './expertGestures';
-import { expertRows, markOf } from './expertModel';
-import type { ExpertRow } from './expertModel';
+import { expertRows } from './expertModel';
+import { ExpertPicture } from './expertPicture';
 import { formatScore, knownScores, scoreInUse } from './expertScores';
 import type { ExpertScore } from './expertScores';
-import { expertCell, expertLine, expertSentence, explainExpert } from './expertText';
+import { expertLine, expertSentence, explainExpert } from './expertText';
 import { createExpertToolbar } from './expertToolbar';
 import { GridSelection } from './gridSelection';
 import type { PlanView } from './layerState';
@@ -26,10 +26,7 @@ export class ExpertSection implements EditorPart {
   readonly root: HTMLElement;
   private view: PlanView | undefined;
   private known: readonly ExpertScore[] = [];
-  private score: ExpertScore | undefined;
-  private rows: readonly ExpertRow[] = [];
-  private columns = 0;
-  private painted: { readonly key: unknown; readonly values: Float64Array } | undefined;
+  private readonly picture = new ExpertPicture();
   private chart: ExpertGrid | undefined;
   private restored = false;
   private readonly figure: ChartFigure;
@@ -48,8 +45,8 @@ export class ExpertSection implements EditorPart {
       mode: 'cells',
       hint: text('planExpertHint'),
       describe: ({ row, column }) => {
-        const layer = this.rows[row];
-        return layer === undefined || column >= layer.experts ? '' : expertLine(layer, column, this.score);
+        const layer = this.picture.rows[row];
+        return layer === undefined || column >= layer.experts ? '' : expertLine(layer, column, this.picture.score);
       },
       onMove: (position) => this.moved(position),
       onHover: (position) => this.explain(position),
@@ -62,20 +59,20 @@ export class ExpertSection implements EditorPart {
     this.selection = new GridSelection({
       figure: this.figure,
       chart: () => this.chart,
-      columns: () => this.columns,
+      columns: () => this.picture.columns,
       onChange: () => this.render(),
     });
     this.toolbar = createExpertToolbar({
-      mark: (kept) => this.edit(setCells(this.rows, this.selection.cells, this.columns, kept)),
+      mark: (kept) => this.edit(setCells(this.picture.rows, this.selection.cells, this.picture.columns, kept)),
       clearSelection: () => this.selection.select([]),
-      byRatio: (ratio) => this.edit(pruneByRatio(this.rows, ratio), { ratio }),
-      byThreshold: (threshold) => this.edit(pruneByThreshold(this.rows, threshold), {}),
+      byRatio: (ratio) => this.edit(pruneByRatio(this.picture.rows, ratio), { ratio }),
+      byThreshold: (threshold) => this.edit(pruneByThreshold(this.picture.rows, threshold), {}),
       countBelow: (threshold) =>
-        this.score &&
-        this.rows.reduce((sum, { scores = [] }) => sum + scores.filter((each) => each < threshold).length, 0),
+        this.picture.score &&
+        this.picture.rows.reduce((sum, { scores = [] }) => sum + scores.filter((each) => each < threshold).length, 0),
     });
     this.choice = createDropdown(text('planScoreChoice'), (name) => {
-      if (name !== this.score?.name && this.known.some((each) => each.name === name)) {
+      if (name !== this.picture.score?.name && this.known.some((each) => each.name === name)) {
         context.state.change({ score: name });
         this.refresh();
       }
@@ -117,9 +114,9 @@ export class ExpertSection implements EditorPart {
       return;
     }
     this.known = knownScores(view);
-    this.score = scoreInUse(this.known, this.context.state.current.score, view.plan);
-    this.rows = expertRows(view, this.score);
-    this.root.hidden = this.rows.length === 0;
+    const score = scoreInUse(this.known, this.context.state.current.score, view.plan);
+    this.picture.update(expertRows(view, score), score);
+    this.root.hidden = this.picture.rows.length === 0;
     if (!this.root.hidden) {
       this.render();
     }
@@ -139,17 +136,24 @@ export class ExpertSection implements EditorPart {
   }
 
   private following(by: { readonly ratio?: number } | undefined): { by?: Follows } {
-    if (by === undefined || this.score === undefined) {
+    if (by === undefined || this.picture.score === undefined) {
       return {};
     }
-    const { method, calibrationTokens } = this.score;
+    const { method, calibrationTokens } = this.picture.score;
     return { by: { method, ...by, ...(calibrationTokens === undefined ? {} : { calibrationTokens }) } };
   }
 
   private toggle(row: number, column: number): void {
-    const layer = this.rows[row];
+    const layer = this.picture.rows[row];
     if (layer !== undefined && column < layer.experts) {
-      this.edit(setCells(this.rows, [row * this.columns + column], this.columns, !layer.kept.has(column)));
+      this.edit(
+        setCells(
+          this.picture.rows,
+          [row * this.picture.columns + column],
+          this.picture.columns,
+          !layer.kept.has(column),
+        ),
+      );
       this.explain({ row, column });
     }
   }
@@ -163,73 +167,27 @@ export class ExpertSection implements EditorPart {
   }
 
   private explain({ row, column }: GridPosition): void {
-    const layer = this.rows[row];
+    const layer = this.picture.rows[row];
     if (layer !== undefined && this.view !== undefined && column < layer.experts) {
-      this.context.explanation.show(explainExpert(layer, column, this.view, this.score));
+      this.context.explanation.show(explainExpert(layer, column, this.view, this.picture.score));
     }
   }
 
   /** Outlines the experts that become one with the one under the cursor. */
   private showGroup({ row, column }: GridPosition): void {
-    const members = this.rows[row]?.groups.get(column)?.members ?? [];
-    this.chart?.relate(new Set(members.map((expert) => row * this.columns + expert)));
-  }
-
-  private scoresOf(): Float64Array {
-    const key = this.score?.rows;
-    if (this.painted === undefined || this.painted.key !== key || this.painted.values.length !== this.size()) {
-      const values = new Float64Array(this.size()).fill(Number.NaN);
-      this.rows.forEach(({ scores, position }) => {
-        scores?.forEach((score, expert) => {
-          values[position * this.columns + expert] = score;
-        });
-      });
-      this.painted = { key, values };
-    }
-    return this.painted.values;
-  }
-
-  private size(): number {
-    return this.rows.length * this.columns;
+    const members = this.picture.rows[row]?.groups.get(column)?.members ?? [];
+    this.chart?.relate(new Set(members.map((expert) => row * this.picture.columns + expert)));
   }
 
   private render(): void {
-    const { rows, view, chart, score } = this;
+    const { view, chart, picture } = this;
     if (view === undefined || chart === undefined) {
       return;
     }
-    this.columns = Math.max(0, ...rows.map(({ experts }) => experts));
-    const columnHeaders = Array.from({ length: this.columns }, (_, expert) => String(expert));
-    const rowHeaders = rows.map(({ name }) => name);
-    const cellsOf = <Value>(value: (row: ExpertRow, expert: number) => Value): Value[] =>
-      rows.flatMap((row) => columnHeaders.map((_, expert) => value(row, expert)));
-    const merged = rows.some(({ groups }) => groups.size > 0);
-    chart.update({
-      rows: rows.length,
-      columns: this.columns,
-      rowHeaders,
-      columnHeaders,
-      scores: this.scoresOf(),
-      marks: cellsOf(markOf),
-      labels: merged ? cellsOf((row, expert) => row.groups.get(expert)?.number) : [],
-      flagged: new Set(rows.flatMap((row) => [...row.weak].map((expert) => row.position * this.columns + expert))),
-      selected: this.selection.cells,
-      rowTitle: text('layerAxis'),
-      columnTitle: text('planExpertAxis'),
-    });
+    const sentence = expertSentence(picture.rows);
+    chart.update(picture.data(this.selection.cells));
     this.showGroup(this.context.state.current.expert);
-    const sentence = expertSentence(rows);
-    this.figure.update(sentence, {
-      label: text('planExpertGrid'),
-      corner: text('layerAxis'),
-      columnHeaders,
-      rowHeaders,
-      cell: (row, column) => {
-        const layer = rows[row];
-        return layer === undefined ? '' : expertCell(layer, column, score);
-      },
-      isChosen: (row, column) => this.selection.cells.has(row * this.columns + column),
-    });
+    this.figure.update(sentence, picture.table(this.selection.cells));
     if (!this.restored) {
       this.restored = true;
       this.figure.setPosition(this.context.state.current.expert);
@@ -240,7 +198,7 @@ export class ExpertSection implements EditorPart {
   }
 
   private renderScore({ range }: ExpertGrid): void {
-    const { score } = this;
+    const { score } = this.picture;
     this.chooser.hidden = this.known.length === 0;
     this.choice.update(
       this.known.map(({ name, title }) => ({ value: name, label: title })),
@@ -259,9 +217,9 @@ export class ExpertSection implements EditorPart {
   private renderToolbar(view: PlanView): void {
     const editable = this.editable();
     const reason = view.plan.merge === undefined ? undefined : text('planMergedReadOnly');
-    this.toolbar.update({ selected: this.selection.cells.size, score: this.score, editable, reason });
-    const weak = this.rows.reduce((sum, row) => sum + row.weak.size, 0);
-    const layers = this.rows
+    this.toolbar.update({ selected: this.selection.cells.size, score: this.picture.score, editable, reason });
+    const weak = this.picture.rows.reduce((sum, row) => sum + row.weak.size, 0);
+    const layers = this.picture.rows
       .filter((row) => row.weak.size > 0)
       .map(({ name }) => name)
       .join(', ');
