@@ -120,6 +120,7 @@ function configOf(name: SyntheticShape, layers: number): Record<string, unknown>
     num_hidden_layers: layers,
     num_attention_heads: heads,
     num_key_value_heads: heads,
+    max_position_embeddings: 4096,
     vocab_size: vocabulary,
     num_experts_per_tok: active,
     torch_dtype: 'bfloat16',

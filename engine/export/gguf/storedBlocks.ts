@@ -43,8 +43,13 @@ export function codeFit(weight: BlockQuantizedWeight, bits: number, type: CodeTy
  * @throws TunerError `internal` for a weight that {@link codeFit} calls unfit
  */
 export async function storedBlocks(weight: BlockQuantizedWeight, type: CodeType, factor: number): Promise<Uint8Array> {
-  const codes = unpackCodes(await readTensorBytes(weight.codes), weight.bits);
+  const packed = await readTensorBytes(weight.codes);
   const scales = await readTensorFloat32(weight.scales);
+  const sameCodes = weight.zeroPoints === undefined && weight.bits === (type === 'Q8_0' ? 8 : 4);
+  if (sameCodes && type !== 'Q4_1') {
+    return movedCodes(packed, scales, weight.group / blockWeights, type, factor);
+  }
+  const codes = unpackCodes(packed, weight.bits);
   const zeroPoints = weight.zeroPoints === undefined ? undefined : await readTensorBytes(weight.zeroPoints);
   const { bytes } = ggmlTypes[type];
   const blocks = new Uint8Array((codes.length / blockWeights) * bytes);
@@ -78,6 +83,41 @@ export async function storedBlocks(weight: BlockQuantizedWeight, type: CodeType,
         throw outside(weight, type);
       }
       blocks[at + header + inBlock] = low | (high << 4);
+    }
+  }
+  return blocks;
+}
+
+/** Centred codes that have the bits of the type already: bytes change places, and those of Q8_0 become signed. */
+function movedCodes(
+  packed: Uint8Array,
+  scales: Float32Array,
+  perScale: number,
+  type: 'Q4_0' | 'Q8_0',
+  factor: number,
+): Uint8Array {
+  const { bytes } = ggmlTypes[type];
+  const count = scales.length * perScale;
+  const blocks = new Uint8Array(count * bytes);
+  for (let inGroup = 0, at = 0, from = 0; inGroup < scales.length; inGroup += 1) {
+    const pattern = toFloat16Bits(scales[inGroup]! * factor);
+    for (let block = 0; block < perScale; block += 1, at += bytes) {
+      blocks[at] = pattern & 0xff;
+      blocks[at + 1] = pattern >>> 8;
+      if (type === 'Q8_0') {
+        for (let inBlock = 0; inBlock < 32; inBlock += 1) {
+          blocks[at + 2 + inBlock] = packed[from + inBlock]! ^ 0x80;
+        }
+        from += 32;
+        continue;
+      }
+      for (let pair = 0; pair < 8; pair += 1) {
+        const first = packed[from + pair]!;
+        const second = packed[from + pair + 8]!;
+        blocks[at + 2 + 2 * pair] = (first & 15) | ((second & 15) << 4);
+        blocks[at + 3 + 2 * pair] = (first >> 4) | (second & 0xf0);
+      }
+      from += 16;
     }
   }
   return blocks;
