@@ -1,10 +1,10 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { spawn } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import * as z from 'zod';
 import { build } from '../../scripts/build.mjs';
 import { root, sample, testResults } from '../../scripts/support/paths.mjs';
+import { measureCommand, type MeasuredRun } from '../support/measuredCommand';
 import type { BenchmarkLine } from './budgets';
 
 /** Runs of each measurement; the middle one is reported. */
@@ -14,60 +14,13 @@ const textModel = path.join(root, '..', 'shared', 'models', 'text');
 const textFile = path.join(root, '..', 'shared', 'eval', 'text-eval.json');
 const bundles = path.join(testResults, 'bench-bundles');
 
-/** One run of the command line: its result, wall time, and the most memory that was its own rather than mapped files. */
-interface MeasuredRun {
-  readonly result: unknown;
-  readonly seconds: number;
-  readonly ownBytes: number;
-}
-
 function median(values: readonly number[]): number {
   return [...values].sort((one, other) => one - other)[Math.floor(values.length / 2)] ?? NaN;
 }
 
-/** Resident memory of a process that belongs to no file: heap, tensors, stacks. Linux alone says it. */
-function ownBytes(processId: number): number {
-  try {
-    const line = /^RssAnon:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${processId}/status`, 'utf8'));
-    return Number(line?.[1] ?? NaN) * 1024;
-  } catch {
-    return NaN;
-  }
-}
-
 function measure(words: readonly string[], cache: string): Promise<MeasuredRun> {
-  return new Promise((resolve, reject) => {
-    const start = performance.now();
-    const all = [
-      path.join(bundles, 'cli.js'),
-      ...words,
-      '--provider',
-      'cpu',
-      '--threads',
-      '2',
-      '--json',
-      '--cache',
-      cache,
-    ];
-    const child = spawn(process.execPath, all, { stdio: ['ignore', 'pipe', 'ignore'] });
-    let output = '';
-    let most = NaN;
-    const sample = setInterval(() => {
-      const now = ownBytes(child.pid ?? 0);
-      most = now > most || Number.isNaN(most) ? now : most;
-    }, 10);
-    child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
-    child.on('error', reject);
-    child.on('close', (code) => {
-      clearInterval(sample);
-      const seconds = (performance.now() - start) / 1000;
-      if (code === 0) {
-        resolve({ result: JSON.parse(output), seconds, ownBytes: most });
-      } else {
-        reject(new Error(`${words.join(' ')} ended with ${code}.`));
-      }
-    });
-  });
+  const machine = ['--provider', 'cpu', '--threads', '2', '--json', '--cache', cache];
+  return measureCommand(path.join(bundles, 'cli.js'), [...words, ...machine]);
 }
 
 /** The same command several times, each with an empty cache. */
