@@ -12,7 +12,7 @@ import { batchSequences } from '../measure/sequenceBatches';
 import { TunerError } from '../protocol/errors';
 import type { EvaluateParams, EvaluateResult } from '../protocol/evaluation';
 import { trainedActiveExperts } from './activeExperts';
-import { plannedExpertBytes, storedExpertBytes } from './expertBytes';
+import { storedExpertBytes } from './expertBytes';
 import { openModel } from './openModel';
 import { openPlannedModel } from './plannedModel';
 import { runtimeOptions, type EngineServices } from './services';
@@ -107,7 +107,7 @@ export async function evaluate(
         baseline: !compare,
         weightsChanged: planned.weightsChanged,
         changes: [...planned.changes],
-        expertBytes: plannedExpertBytes(model.resolved.blocks, planned.blocks, planned.effectiveBits),
+        expertBytes: planned.expertBytes,
         originalExpertBytes: storedExpertBytes(model.resolved.blocks),
         datasets,
         ...(values.length > 0

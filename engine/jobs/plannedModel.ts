@@ -8,6 +8,7 @@ import { roundOthers } from '../transform/quantizeOthers';
 import { ScratchWeights } from '../transform/scratchWeights';
 import { changesWeights, transformBlocks, withBlocks } from '../transform/transformModel';
 import { assertActiveExperts, requestedActiveExperts, trainedActiveExperts } from './activeExperts';
+import { plannedExpertBytes, storedExpertBytes } from './expertBytes';
 import { planTarget, type OpenModel } from './openModel';
 import { assertPlanFits, readPlan } from './planFile';
 
@@ -23,8 +24,8 @@ export interface PlannedModel {
   readonly changes: readonly WeightChangeName[];
   /** Whether anything differs from the checkpoint as it was trained. */
   readonly changed: boolean;
-  /** Mean bits of a rounded weight with its scales, where the plan rounds weights and says so. */
-  readonly effectiveBits: number | undefined;
+  /** Bytes of the routed experts, stored as the plan says. */
+  readonly expertBytes: number;
   /** The changed decoder, given that of the checkpoint; layers that nothing changes keep their identity. */
   decoder(original: ModelSpec): ModelSpec;
   dispose(): Promise<void>;
@@ -51,7 +52,7 @@ export async function openPlannedModel(
       activeExperts,
       weightsChanged: false,
       changes: [],
-      effectiveBits: undefined,
+      expertBytes: storedExpertBytes(model.resolved.blocks),
       changed: activeExperts.some((k, at) => k !== trained[at]),
       decoder: (original) => original,
       dispose: () => Promise.resolve(),
@@ -78,7 +79,7 @@ async function transformed(model: OpenModel, plan: Plan, planFile: string, job: 
       activeExperts,
       weightsChanged: true,
       changes: weightChangeNames.filter((name) => plan[name] !== undefined),
-      effectiveBits: plan.quantize?.effectiveBits,
+      expertBytes: plannedExpertBytes(model.resolved.blocks, blocks, plan.quantize, planFile),
       changed: true,
       decoder: (original) => withBlocks(others(original), blocks),
       dispose: () => scratch.dispose(),
