@@ -24,7 +24,13 @@ describe('config.json', () => {
     const titles = (await lensesOf(document.uri))
       .filter(({ range }) => range.start.line === line)
       .map(({ command }) => command?.title);
-    assert.deepEqual(titles, ['4 of 16 experts active', 'Profile sensitivity', 'Find budgets…', 'Evaluate…', 'Generate…']);
+    assert.deepEqual(titles, [
+      '4 of 16 experts active',
+      'Profile sensitivity',
+      'Find budgets…',
+      'Evaluate…',
+      'Generate…',
+    ]);
   });
 
   it('has only lenses whose command exists', async () => {

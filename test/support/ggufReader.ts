@@ -95,7 +95,7 @@ export function readGguf(file: string): GgufFile {
     }
     return { name, shape, type, offset: uint64() };
   });
-  const aligned = (position: number) => Math.ceil(position / (alignment)) * (alignment);
+  const aligned = (position: number) => Math.ceil(position / alignment) * alignment;
   const zeros = (from: number, to: number) => bytes.subarray(from, to).every((byte) => byte === 0);
   const start = aligned(at);
   demand(zeros(at, start), 'padding that is not zero');

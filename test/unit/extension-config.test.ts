@@ -73,7 +73,13 @@ describe('lenses', () => {
     configLenses(facts, entry, situation).map(({ title }) => title);
 
   it('are there before the engine has said anything', () => {
-    expect(titles(undefined)).toEqual(['2 of 8 experts active', 'Profile sensitivity', 'Find budgets…', 'Evaluate…', 'Generate…']);
+    expect(titles(undefined)).toEqual([
+      '2 of 8 experts active',
+      'Profile sensitivity',
+      'Find budgets…',
+      'Evaluate…',
+      'Generate…',
+    ]);
   });
 
   it('only inform in Restricted Mode and in virtual workspaces', () => {
