@@ -253,7 +253,7 @@ describe('targets', () => {
     }
   });
 
-  test.each(['vllm', 'sglang', 'llama.cpp'] as const)('%s gets a checkpoint, not arguments', async (target) => {
+  test.each(['vllm', 'sglang'] as const)('%s gets a checkpoint, not arguments', async (target) => {
     const checkpoint = path.join(golden, 'mixtral');
     const { out } = await written(checkpoint, await randomPrunePlan(checkpoint, 0.5), { target });
     expect(checkArchitecture(readStrictly(out))).toBe(4);
