@@ -175,6 +175,7 @@ export const commonTexts = {
   compareEffectiveBits: 'Bits with scales',
   compareCalibration: 'calibration text ({tokens} tokens)',
   runPruned: 'Pruned {ratio} by {method}, {time}',
+  runMerged: 'Merged {ratio} by {method}, {time}',
   runQuantized: 'Quantized to {bits} bits by {method}, {time}',
   comparePick: 'Choose at least two runs.',
   compareNote: 'The best value of a row is marked; runs on other texts leave gaps.',

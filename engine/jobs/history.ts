@@ -3,6 +3,7 @@ import { budgetResultSchema } from '../protocol/budget';
 import { calibrateResultSchema } from '../protocol/calibration';
 import { evaluateResultSchema } from '../protocol/evaluation';
 import { expertScoresSchema, pruneRunSchema } from '../protocol/expertScores';
+import { mergeRunSchema } from '../protocol/merging';
 import type { History } from '../protocol/messages';
 import { quantizeResultSchema } from '../protocol/quantization';
 import { profileResultSchema } from '../protocol/sensitivity';
@@ -31,6 +32,7 @@ export async function history(folder: string, services: EngineServices): Promise
     calibrations: await valid('calibration', calibrateResultSchema),
     expertScores: newestScores(await valid('scores', expertScoresSchema)),
     pruneRuns: await valid('pruning', pruneRunSchema),
+    mergeRuns: await valid('merging', mergeRunSchema),
     quantizations: await valid('quantization', quantizeResultSchema),
   };
 }

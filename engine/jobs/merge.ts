@@ -23,6 +23,7 @@ import {
 import type { Plan } from '../protocol/plan';
 import { keptExperts } from '../transform/pruneStage';
 import { partOfJob } from './budgetTables';
+import { keepMergeRun } from './keepMergeRun';
 import { compareMerge } from './mergeCandidates';
 import { prunedAlike } from './mergeComparison';
 import { mergeInputs, type MergeInputs } from './mergeInputs';
@@ -120,6 +121,7 @@ export async function merge(params: MergeParams, services: EngineServices, job: 
   if (result.plan !== undefined) {
     await writePlan(result.plan, model, result, known);
   }
+  await keepMergeRun(model, services, result);
   return result;
 }
 

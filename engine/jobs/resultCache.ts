@@ -12,6 +12,7 @@ export const resultKinds = [
   'calibration',
   'scores',
   'pruning',
+  'merging',
   'quantization',
 ] as const;
 export type ResultKind = (typeof resultKinds)[number];

@@ -6,6 +6,7 @@ import { engineStates } from './engineStates';
 import { evaluateResultSchema } from './evaluation';
 import { pruneRunSchema } from './expertScores';
 import { exportedSectionSchema } from './exportedSection';
+import { mergeRunSchema } from './merging';
 import { quantizeResultSchema } from './quantization';
 import { profileResultSchema } from './sensitivity';
 
@@ -72,6 +73,8 @@ export const dashboardSnapshotSchema = z.object({
   evaluations: z.array(evaluateResultSchema),
   /** What pruning decided on this checkpoint, newest last. */
   pruneRuns: z.array(pruneRunSchema).optional(),
+  /** What merging decided on this checkpoint, newest last. */
+  mergeRuns: z.array(mergeRunSchema).optional(),
   /** Bits that were decided on this checkpoint, newest last. */
   quantizations: z.array(decidedBitsSchema).optional(),
   job: z

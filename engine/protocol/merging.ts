@@ -114,6 +114,22 @@ export const mergeResultSchema = z.object({
   plan: z.string().optional(),
 });
 
+/** One choice of groups: what the run decided, without the groups. */
+export const mergeRunSchema = z.object({
+  fingerprint: z.string(),
+  method: z.enum(mergeMethodNames),
+  ratio: z.number(),
+  refit: z.enum(mergeRefitNames),
+  kept: z.number().int().describe('Routed experts that are left, over all layers.'),
+  keptExpertBytes: z.number().describe('Bytes of the routed experts that are left, as the checkpoint stores them.'),
+  measured: pruneQualitySchema.optional(),
+  measuredTokens: z.number().int().optional().describe('Tokens that were measured; the calibration left them out.'),
+  seconds: z.number(),
+  plan: z.string().optional().describe('The plan file the run wrote.'),
+  finished: z.string().describe('ISO time at which the run ended.'),
+});
+
+export type MergeRun = z.infer<typeof mergeRunSchema>;
 export type MergeMethodName = (typeof mergeMethodNames)[number];
 export type MergeOptions = z.input<typeof mergeOptionsSchema>;
 export type ResolvedMergeOptions = z.output<typeof mergeOptionsSchema>;

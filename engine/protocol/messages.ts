@@ -8,7 +8,7 @@ import { doctorResultSchema } from './doctor';
 import { generateParamsSchema, generateResultSchema, generationStepSchema } from './generation';
 import { evaluateParamsSchema, evaluateResultSchema } from './evaluation';
 import { expertScoresSchema, pruneRunSchema } from './expertScores';
-import { mergeParamsSchema, mergeResultSchema } from './merging';
+import { mergeParamsSchema, mergeResultSchema, mergeRunSchema } from './merging';
 import { setActiveExpertsParamsSchema, setActiveExpertsResultSchema } from './onnxModel';
 import { pruneParamsSchema, pruneResultSchema } from './pruning';
 import { quantizeParamsSchema, quantizeResultSchema } from './quantization';
@@ -155,6 +155,8 @@ export const historyRequest = {
     expertScores: z.array(expertScoresSchema).default([]),
     /** What pruning decided. */
     pruneRuns: z.array(pruneRunSchema).default([]),
+    /** What merging decided. */
+    mergeRuns: z.array(mergeRunSchema).default([]),
     /** Bits that were chosen for experts, with what they cost. */
     quantizations: z.array(quantizeResultSchema).default([]),
   }),

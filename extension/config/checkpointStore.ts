@@ -11,6 +11,7 @@ import {
 import { toTunerError, type TunerError } from '../../engine/protocol/errors';
 import type { EvaluateResult } from '../../engine/protocol/evaluation';
 import type { ExpertScores, PruneRun } from '../../engine/protocol/expertScores';
+import type { MergeRun } from '../../engine/protocol/merging';
 import type { PlanGates } from '../../engine/protocol/plan';
 import type { ProfileResult } from '../../engine/protocol/sensitivity';
 import type { EngineSupervisor } from '../engine/supervisor';
@@ -36,6 +37,8 @@ export interface CheckpointEntry {
   readonly expertScores?: readonly ExpertScores[];
   /** What pruning decided, oldest first. */
   readonly pruneRuns?: readonly PruneRun[];
+  /** What merging decided, oldest first. */
+  readonly mergeRuns?: readonly MergeRun[];
   /** What quantizing decided, oldest first. */
   readonly quantizations?: readonly DecidedBits[];
   /** Budget runs that decided about the gates, oldest first. */
@@ -201,6 +204,7 @@ export class CheckpointStore {
         ...(measuredBudgets.length === 0 ? {} : { measuredBudgets }),
         expertScores: history.expertScores,
         pruneRuns: history.pruneRuns,
+        mergeRuns: history.mergeRuns.slice(-keptEvaluations),
         quantizations: history.quantizations.slice(-keptEvaluations).map((run) => decidedBitsSchema.parse(run)),
         gateRuns: gateRunsOf(history.budgets),
         ...(history.evaluations.length === 0 ? {} : { evaluations: history.evaluations.slice(-keptEvaluations) }),

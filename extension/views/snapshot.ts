@@ -50,6 +50,9 @@ export function buildSnapshot(sources: SnapshotSources): DashboardSnapshot {
     ...(selected?.pruneRuns === undefined
       ? {}
       : { pruneRuns: selected.pruneRuns.filter((run) => !isResultStale(run, selected.summary)) }),
+    ...(selected?.mergeRuns === undefined
+      ? {}
+      : { mergeRuns: selected.mergeRuns.filter((run) => !isResultStale(run, selected.summary)) }),
     ...(selected?.quantizations === undefined
       ? {}
       : { quantizations: selected.quantizations.filter((run) => !isResultStale(run, selected.summary)) }),

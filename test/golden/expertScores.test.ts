@@ -5,10 +5,12 @@ import path from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { calibrate } from '../../engine/jobs/calibrate';
 import { history } from '../../engine/jobs/history';
+import { merge } from '../../engine/jobs/merge';
 import { prune } from '../../engine/jobs/prune';
 import { quietJob } from '../../engine/measure/jobContext';
 import { calibrateParamsSchema } from '../../engine/protocol/calibration';
 import { historyRequest, type History } from '../../engine/protocol/messages';
+import { mergeParamsSchema } from '../../engine/protocol/merging';
 import { pruneParamsSchema } from '../../engine/protocol/pruning';
 import { testServices } from '../support/engineServices';
 
@@ -52,4 +54,13 @@ test('the scores of a calibration and of every prune run stay in the history, th
     ['random', 0.25],
   ]);
   expect(pruneRuns[0]!.keep).toEqual(byRouter.layers.map(({ keep }) => keep));
+});
+
+test('a merge stays in the history, without its groups', async () => {
+  const params = mergeParamsSchema.parse({ checkpoint, method: 'hc-smoe', ratio: 0.25, stats });
+  const { kept: left, keptExpertBytes, expertBytes } = await merge(params, services, job);
+  expect(keptExpertBytes * 4).toBe(expertBytes * 3);
+  const { mergeRuns } = await kept();
+  expect(mergeRuns).toMatchObject([{ method: 'hc-smoe', ratio: 0.25, kept: left, keptExpertBytes }]);
+  expect(mergeRuns[0]).not.toHaveProperty('layers');
 });

@@ -3,6 +3,7 @@ import type { CheckpointSummary } from '../../engine/protocol/checkpointSummary'
 import type { DashboardSnapshot, DecidedBits, MeasuredBudget } from '../../engine/protocol/dashboard';
 import type { EvaluateResult } from '../../engine/protocol/evaluation';
 import type { PruneRun } from '../../engine/protocol/expertScores';
+import type { MergeRun } from '../../engine/protocol/merging';
 import type { ProfileResult } from '../../engine/protocol/sensitivity';
 
 /** Output change of a trained OLMoE checkpoint, 12 layers by k = 1 … 8, as a reference implementation measured it. */
@@ -168,6 +169,20 @@ export const pruneRun: PruneRun = {
   calibrationTokens: 24576,
   seed: 0,
   finished: '2026-08-22T09:30:00.000Z',
+};
+
+/** What a merge run decided. */
+export const mergeRun: MergeRun = {
+  fingerprint: summary.fingerprint,
+  method: 'mergemoe',
+  ratio: 0.25,
+  refit: 'layer',
+  kept: 288,
+  keptExpertBytes: 35.4e6,
+  measured: { kl: 0.125, logPerplexity: Math.log(10.3), accuracy: 0.47 },
+  measuredTokens: 24576,
+  seconds: 75,
+  finished: '2026-08-22T10:00:00.000Z',
 };
 
 /** What a quantize run decided. */

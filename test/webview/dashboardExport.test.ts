@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { exportedSectionSchema, type ExportedSection } from '../../engine/protocol/exportedSection';
 import { dashboardHarness } from '../support/dashboardHarness';
-import { budget, decidedBits, evaluations, profile, pruneRun, snapshots } from '../support/webviewSnapshots';
+import { budget, decidedBits, evaluations, mergeRun, profile, pruneRun, snapshots } from '../support/webviewSnapshots';
 
 const dashboard = dashboardHarness();
 
@@ -95,20 +95,26 @@ describe('runs side by side', () => {
     });
   });
 
-  test('what pruning and quantizing decided stands beside the evaluations, and beside each other', async () => {
-    const view = await dashboard.open({ ...snapshots.measured, pruneRuns: [pruneRun], quantizations: [decidedBits] });
+  test('what pruning, merging and quantizing decided stands beside the evaluations, and beside each other', async () => {
+    const decided = { pruneRuns: [pruneRun], mergeRuns: [mergeRun], quantizations: [decidedBits] };
+    const view = await dashboard.open({ ...snapshots.measured, ...decided });
     const section = view.page.locator('.section-compare');
     const labels = section.locator('label');
-    expect(await labels.count()).toBe(evaluations.length + 2);
-    expect(await labels.nth(1).innerText()).toMatch(/^Pruned 25% by reap, /);
+    expect(await labels.count()).toBe(evaluations.length + 3);
+    expect(await labels.nth(1).innerText()).toMatch(/^Merged 25% by mergemoe, /);
+    expect(await labels.nth(2).innerText()).toMatch(/^Pruned 25% by reap, /);
     expect(await labels.nth(0).innerText()).toMatch(/^Quantized to 4.00 bits by gptq, /);
     const boxes = section.locator('input[type=checkbox]');
-    for (let at = 0; at < evaluations.length + 2; at += 1) {
-      await boxes.nth(at).setChecked(at < 2);
+    for (let at = 0; at < evaluations.length + 3; at += 1) {
+      await boxes.nth(at).setChecked(at < 3);
     }
     const cells = (name: string) => section.locator('tbody tr', { hasText: name }).locator('td').allTextContents();
-    expect(await cells('KL to the baseline, calibration text (24576 tokens)')).toEqual(['0.08125', '0.01250 (best)']);
-    expect(await cells('MB of experts')).toEqual(['–', '13.0']);
-    expect(await cells('Experts that stay')).toEqual(['288', '–']);
+    expect(await cells('KL to the baseline, calibration text (24576 tokens)')).toEqual([
+      '0.08125',
+      '0.1250',
+      '0.01250 (best)',
+    ]);
+    expect(await cells('MB of experts')).toEqual(['–', '35.4', '13.0']);
+    expect(await cells('Experts that stay')).toEqual(['288', '288', '–']);
   });
 });

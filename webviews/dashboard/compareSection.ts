@@ -4,7 +4,7 @@ import { element } from '../ui-kit/elements';
 import { createScrollArea } from '../ui-kit/scrollArea';
 import { compareModelOf } from './compareModel';
 import type { CompareModel, CompareRow } from './compareModel';
-import { evaluationRun, pruneRun, quantizeRun } from './historyRun';
+import { evaluationRun, mergeRun, pruneRun, quantizeRun } from './historyRun';
 import type { HistoryRun } from './historyRun';
 import { createChangeGate, createSection } from './section';
 import type { DashboardContext, DashboardPart, SectionData } from './section';
@@ -64,8 +64,8 @@ export function createCompareSection(context: DashboardContext): DashboardPart {
   return {
     root: shell.root,
     update: (snapshot) => {
-      const { evaluations, pruneRuns, quantizations, stale } = snapshot;
-      if (!isNew([evaluations, pruneRuns, quantizations, stale])) {
+      const { evaluations, pruneRuns, mergeRuns, quantizations, stale } = snapshot;
+      if (!isNew([evaluations, pruneRuns, mergeRuns, quantizations, stale])) {
         return;
       }
       runs = historyOf(snapshot);
@@ -82,10 +82,16 @@ export function createCompareSection(context: DashboardContext): DashboardPart {
 }
 
 /** All finished runs that can be compared, oldest first. */
-function historyOf({ evaluations, pruneRuns = [], quantizations = [] }: DashboardSnapshot): HistoryRun[] {
+function historyOf({
+  evaluations,
+  pruneRuns = [],
+  mergeRuns = [],
+  quantizations = [],
+}: DashboardSnapshot): HistoryRun[] {
   const runs = [
     ...evaluations.map(evaluationRun),
     ...pruneRuns.map(pruneRun),
+    ...mergeRuns.map(mergeRun),
     // Runs of versions that wrote no time cannot be told apart.
     ...quantizations.flatMap(({ finished, ...run }) =>
       finished === undefined ? [] : [quantizeRun({ ...run, finished })],

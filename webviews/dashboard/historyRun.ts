@@ -1,6 +1,7 @@
 import type { DecidedBits } from '../../engine/protocol/dashboard';
 import type { EvaluateResult } from '../../engine/protocol/evaluation';
 import type { PruneRun } from '../../engine/protocol/expertScores';
+import type { MergeRun } from '../../engine/protocol/merging';
 import { text } from '../strings';
 import { formatDecimals, formatMeasured, formatShare, formatTime } from '../ui-kit/numbers';
 import { averageExperts, runLabel } from './evaluationModel';
@@ -103,6 +104,21 @@ export function pruneRun({ finished, chosen, method, ratio, keep, measured, cali
     measures: [
       ...measure(text('compareKept'), 'size', kept, 'neither', (value) => formatDecimals(value, 0)),
       ...onCalibration(calibrationTokens, measured?.kl, measured?.logPerplexity),
+    ],
+  };
+}
+
+/** A choice of experts that become one. */
+export function mergeRun(run: MergeRun): HistoryRun {
+  const { finished, kept, keptExpertBytes, measured, measuredTokens, method, ratio, seconds } = run;
+  return {
+    finished,
+    label: text('runMerged', { method, ratio: formatShare(ratio, 0), time: formatTime(finished) }),
+    measures: [
+      ...megabytes(keptExpertBytes),
+      ...measure(text('compareKept'), 'size', kept, 'neither', (value) => formatDecimals(value, 0)),
+      ...onCalibration(measuredTokens, measured?.kl, measured?.logPerplexity),
+      ...measure(text('compareSeconds'), 'effort', seconds, 'neither', one),
     ],
   };
 }
