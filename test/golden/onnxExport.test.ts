@@ -29,7 +29,7 @@ const families = (await readdir(familiesFolder)).sort();
 
 const tolerance = 1e-3;
 /** Longer than the sliding windows and the chunks of the small checkpoints. */
-const longRun = { promptLength: 52, generatedTokens: 24 };
+const longRun = { promptLength: 52, generatedTokens: 64 };
 /** As long as the rotary scalings and windows of the tiny checkpoints need. */
 const shortRun = { promptLength: 20, generatedTokens: 6 };
 
