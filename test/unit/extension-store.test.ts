@@ -26,6 +26,7 @@ const emptyHistory = {
   profiles: [],
   budgets: [],
   calibrations: [],
+  mergeRuns: [],
   quantizations: [],
   evaluations: [],
 };
