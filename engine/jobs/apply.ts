@@ -1,11 +1,10 @@
 import path from 'node:path';
-import { predictedBytes } from '../export/artefactFiles';
 import type { Placement } from '../export/artefactOutput';
 import { chooseDelivery, type ChosenDelivery } from '../export/chooseDelivery';
 import { planArtefact, type ChangedWeights } from '../export/planArtefact';
 import { changeIdentity, type WeightChanges } from '../export/provenance';
 import { exportTargets } from '../export/targets';
-import { assertAbsent, writeArtefact, type WriteOptions } from '../export/writeArtefact';
+import { assertAbsent, type WriteOptions, type WrittenArtefact } from '../export/writeArtefact';
 import type { ModelSpec } from '../families/specification';
 import { renormalises } from '../families/renormalises';
 import type { JobContext } from '../measure/jobContext';
@@ -31,6 +30,7 @@ import { plannedExperts, type PlannedExperts } from './plannedExperts';
 import { openPlannedModel, type PlannedModel } from './plannedModel';
 import { assertSameOutputs } from './sameOutputs';
 import { verifyWritten } from './verifyWritten';
+import { writeApplied } from './writeApplied';
 
 /** A plan, and the model it fits. */
 interface FittingPlan extends PlannedExperts {
@@ -78,7 +78,6 @@ export async function apply(
     const changes = weights === undefined ? undefined : weightChanges(fitting, weights.rewritten);
     const provenance = { resolved, fingerprint, plan, target: params.target, delivery, activeExperts, changes };
     const { files, notes } = await planArtefact(provenance, chosen, weights);
-    const predicted = files.reduce((sum, file) => sum + predictedBytes(file), 0);
     const verify = async (folder: string) => {
       if (artefact === 'checkpoint') {
         const expected = weights?.rewritten ?? fingerprint;
@@ -88,28 +87,15 @@ export async function apply(
         }
       }
     };
-    const written = await writeArtefact(out, files, { job, verify, ...options });
-    job.progress(1, 'Done');
-    return {
-      checkpoint: model.checkpoint.folder,
-      fingerprint,
-      plan: path.resolve(params.plan),
-      target: params.target,
-      out,
-      delivery,
-      activeExperts: [...activeExperts],
-      ...(weightsChange ? { experts: counts } : {}),
-      files: [...written.files],
-      bytes: written.bytes,
-      predictedBytes: predicted,
-      notes: [
-        explanation,
-        ...notes,
-        ...placementNotes(written.placements),
-        ...(changes === undefined ? changeNotes(fitting) : weightNotes(fitting, changes)),
-      ],
-      seconds: (performance.now() - start) / 1000,
-    };
+    const experts = weightsChange ? fitting.experts : undefined;
+    const said = (written: WrittenArtefact) => [
+      explanation,
+      ...notes,
+      ...placementNotes(written.placements),
+      ...(changes === undefined ? changeNotes(fitting) : weightNotes(fitting, changes)),
+    ];
+    const applied = { params, model, delivery, activeExperts, experts, files, verify, notes: said, start };
+    return await writeApplied(applied, job, options);
   } finally {
     await planned?.dispose();
   }

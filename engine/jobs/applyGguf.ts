@@ -1,21 +1,23 @@
 import path from 'node:path';
-import { predictedBytes, type ArtefactFile } from '../export/artefactFiles';
+import type { ArtefactFile } from '../export/artefactFiles';
 import { checkpointFiles } from '../export/checkpointFiles';
 import type { ChosenDelivery } from '../export/chooseDelivery';
 import { ggufCard } from '../export/gguf/ggufCard';
 import { ggufArchitecture, planGguf } from '../export/gguf/planGguf';
 import { tensorTypes } from '../export/gguf/tensorTypes';
 import { tuneFileName, tuneFileText } from '../export/provenance';
-import { assertAbsent, writeArtefact, type WriteOptions } from '../export/writeArtefact';
+import { assertAbsent, type WriteOptions } from '../export/writeArtefact';
 import type { ModelSpec } from '../families/specification';
 import type { JobContext } from '../measure/jobContext';
 import type { ApplyParams, ApplyResult, TargetName } from '../protocol/apply';
 import type { Plan } from '../protocol/plan';
 import { plannedBits } from '../transform/quantizeBits';
+import { withBlocks } from '../transform/transformModel';
 import type { OpenModel } from './openModel';
 import type { PlannedExperts } from './plannedExperts';
 import { openPlannedModel, type PlannedModel } from './plannedModel';
 import { verifyGguf } from './verifyGguf';
+import { writeApplied } from './writeApplied';
 
 /** Whether a plan reaches the target as a GGUF file: its weights change, and the family's names in such files are known. */
 export function writesGguf(target: TargetName, family: string, weightsChange: boolean): boolean {
@@ -42,8 +44,7 @@ export async function applyGguf(
   options: Pick<WriteOptions, 'output'> = {},
 ): Promise<ApplyResult> {
   const start = performance.now();
-  const out = path.resolve(params.out);
-  await assertAbsent(out);
+  await assertAbsent(path.resolve(params.out));
   const { resolved, fingerprint } = model;
   // Refusals that need no weights come before any weight is computed.
   await planGguf(withActiveExperts(resolved.decoder(), activeExperts), resolved, () => undefined);
@@ -63,25 +64,11 @@ export async function applyGguf(
       ...(await checkpointFiles(resolved.recognised.checkpoint)).filter(({ name }) => licences.test(name)),
       gguf.file,
     ];
-    const predicted = files.reduce((sum, file) => sum + predictedBytes(file), 0);
+    const { delivery, explanation } = chosen;
     const verify = (folder: string) => verifyGguf(folder, gguf, job);
-    const written = await writeArtefact(out, files, { job, verify, ...options });
-    job.progress(1, 'Done');
-    return {
-      checkpoint: model.checkpoint.folder,
-      fingerprint,
-      plan: path.resolve(params.plan),
-      target: params.target,
-      out,
-      delivery: chosen.delivery,
-      activeExperts: [...activeExperts],
-      experts: experts.map(({ length }) => length),
-      files: [...written.files],
-      bytes: written.bytes,
-      predictedBytes: predicted,
-      notes: [chosen.explanation, ...gguf.notes, ...(types?.notes ?? [])],
-      seconds: (performance.now() - start) / 1000,
-    };
+    const notes = () => [explanation, ...gguf.notes, ...(types?.notes ?? [])];
+    const applied = { params, model, delivery, activeExperts, experts, files, verify, notes, start };
+    return await writeApplied(applied, job, options);
   } finally {
     await planned.dispose();
   }
@@ -89,18 +76,11 @@ export async function applyGguf(
 
 /** The decoder with the plan's numbers of active experts in its blocks. */
 function withActiveExperts(model: ModelSpec, activeExperts: readonly number[]): ModelSpec {
-  let position = 0;
-  return {
-    ...model,
-    layers: model.layers.map((layer) => {
-      if (layer.feedForward.kind !== 'moe') {
-        return layer;
-      }
-      const block = { ...layer.feedForward.block, activeExperts: activeExperts[position]! };
-      position += 1;
-      return { ...layer, feedForward: { kind: 'moe', block } };
-    }),
-  };
+  const blocks = model.layers.flatMap(({ feedForward }) => (feedForward.kind === 'moe' ? [feedForward.block] : []));
+  return withBlocks(
+    model,
+    blocks.map((block, at) => ({ ...block, activeExperts: activeExperts[at]! })),
+  );
 }
 
 /** Bits of the plan by decoder layer. */

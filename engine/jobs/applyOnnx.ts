@@ -1,7 +1,6 @@
 import { stat } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { predictedBytes } from '../export/artefactFiles';
 import { chooseDelivery } from '../export/chooseDelivery';
 import { dataFileName } from '../export/onnx/externalData';
 import { modelFileName } from '../export/onnx/genaiConfig';
@@ -10,7 +9,7 @@ import { companionFiles, planOnnx, type PlannedOnnx } from '../export/onnx/planO
 import { tuneFileName, tuneFileText } from '../export/provenance';
 import type { ResolvedModel } from '../families/resolveModel';
 import { exactPositions } from '../graph/export/rotaryAngles';
-import { assertAbsent, writeArtefact, type WriteOptions } from '../export/writeArtefact';
+import { assertAbsent, type WriteOptions } from '../export/writeArtefact';
 import { assertCacheAgrees } from '../measure/generationCheck';
 import type { JobContext } from '../measure/jobContext';
 import type { ApplyParams, ApplyResult } from '../protocol/apply';
@@ -19,6 +18,7 @@ import { longestSequence } from './longestSequence';
 import { openModel } from './openModel';
 import { readPlan } from './planFile';
 import { openPlannedModel } from './plannedModel';
+import { writeApplied } from './writeApplied';
 
 /** Share of the free memory that a written model may take to be run for a check; weights become float32 when it is loaded. */
 const checkedShare = 0.5;
@@ -35,14 +35,13 @@ export async function applyOnnx(
   options: Pick<WriteOptions, 'output'> = {},
 ): Promise<ApplyResult> {
   const start = performance.now();
-  const out = path.resolve(params.out);
   const model = await openModel(params.checkpoint);
-  const { resolved, fingerprint, checkpoint } = model;
+  const { resolved, fingerprint } = model;
   const { name, title } = resolved.recognised.record;
   const trained = trainedActiveExperts(model);
   const request = { target: params.target, family: { name, title }, activeExperts: trained };
   const { explanation } = chooseDelivery({ ...request, configKey: resolved.configKeys.activeExperts });
-  await assertAbsent(out);
+  await assertAbsent(path.resolve(params.out));
   const planned = await openPlannedModel(model, { plan: params.plan }, job);
   try {
     job.log('info', explanation);
@@ -63,27 +62,18 @@ export async function applyOnnx(
       ...(await companionFiles(resolved)),
       ...onnx.files,
     ];
-    const predicted = files.reduce((sum, file) => sum + predictedBytes(file), 0);
     const verification = { ran: false };
     const verify = async (folder: string) => {
       verification.ran = await check(folder, job);
     };
-    const written = await writeArtefact(out, files, { job, verify, ...options });
-    job.progress(1, 'Done');
-    return {
-      checkpoint: checkpoint.folder,
-      fingerprint,
-      plan: path.resolve(params.plan),
-      target: params.target,
-      out,
-      delivery: 'graph',
-      activeExperts: [...activeExperts],
-      files: [...written.files],
-      bytes: written.bytes,
-      predictedBytes: predicted,
-      notes: [explanation, ...formNotes(onnx), ...lengthNotes(resolved), ...(verification.ran ? [] : [uncheckedNote])],
-      seconds: (performance.now() - start) / 1000,
-    };
+    const notes = () => [
+      explanation,
+      ...formNotes(onnx),
+      ...lengthNotes(resolved),
+      ...(verification.ran ? [] : [uncheckedNote]),
+    ];
+    const applied = { params, model, delivery: 'graph' as const, activeExperts, files, verify, notes, start };
+    return await writeApplied(applied, job, options);
   } finally {
     await planned.dispose();
   }

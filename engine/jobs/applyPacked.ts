@@ -1,11 +1,11 @@
 import path from 'node:path';
-import { predictedBytes, type ArtefactFile } from '../export/artefactFiles';
+import type { ArtefactFile } from '../export/artefactFiles';
 import { assertCompressible, compressExperts } from '../export/packed/compressedTensors';
 import { planArtefact } from '../export/planArtefact';
 import { changeIdentity } from '../export/provenance';
 import { setKey } from '../export/tunedConfig';
 import type { ChosenDelivery } from '../export/chooseDelivery';
-import { assertAbsent, writeArtefact, type WriteOptions } from '../export/writeArtefact';
+import { assertAbsent, type WriteOptions } from '../export/writeArtefact';
 import type { JobContext } from '../measure/jobContext';
 import { groupText, plannedGroups } from '../methods/quantize/projectionGroups';
 import type { ApplyParams, ApplyResult, TargetName } from '../protocol/apply';
@@ -17,6 +17,7 @@ import type { OpenModel } from './openModel';
 import type { PlannedExperts } from './plannedExperts';
 import { openPlannedModel } from './plannedModel';
 import { verifyPacked } from './verifyPacked';
+import { writeApplied } from './writeApplied';
 
 /** Targets that store rounded weights as codes. */
 const packedTargets: readonly TargetName[] = ['compressed-tensors'];
@@ -60,8 +61,7 @@ export async function applyPacked(
   options: Pick<WriteOptions, 'output'> = {},
 ): Promise<ApplyResult> {
   const start = performance.now();
-  const out = path.resolve(params.out);
-  await assertAbsent(out);
+  await assertAbsent(path.resolve(params.out));
   const { resolved, fingerprint } = model;
   assertCompressible(resolved, plan.quantize!);
   const planned = await openPlannedModel(model, { plan: params.plan }, job);
@@ -90,24 +90,10 @@ export async function applyPacked(
     };
     const artefact = await planArtefact(provenance, chosen, weights);
     const files = artefact.files.map((file) => withQuantization(file, config));
-    const predicted = files.reduce((sum, file) => sum + predictedBytes(file), 0);
     const verify = (folder: string) => verifyPacked(folder, tensors, job);
-    const written = await writeArtefact(out, files, { job, verify, ...options });
-    job.progress(1, 'Done');
-    return {
-      checkpoint: model.checkpoint.folder,
-      fingerprint,
-      plan: path.resolve(params.plan),
-      target: params.target,
-      out,
-      delivery,
-      activeExperts: [...activeExperts],
-      files: [...written.files],
-      bytes: written.bytes,
-      predictedBytes: predicted,
-      notes: [explanation, ...artefact.notes, ...notes],
-      seconds: (performance.now() - start) / 1000,
-    };
+    const said = () => [explanation, ...artefact.notes, ...notes];
+    const applied = { params, model, delivery, activeExperts, files, verify, notes: said, start };
+    return await writeApplied(applied, job, options);
   } finally {
     await planned.dispose();
   }

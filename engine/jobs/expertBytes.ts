@@ -1,3 +1,4 @@
+import { specLinears } from '../families/specLinears';
 import { specTensors } from '../families/specTensors';
 import type { FeedForwardSpec, MoeBlockSpec } from '../families/specification';
 import { allBits } from '../methods/quantize/bitSizes';
@@ -10,13 +11,7 @@ const bitsPerByte = 8;
 
 /** Parameters of one network, biases included. */
 export function networkParameters(network: FeedForwardSpec): number {
-  const maps =
-    network.layout === 'gated'
-      ? [network.gate, network.up, network.down]
-      : network.layout === 'fused-gated'
-        ? [network.gateUp, network.down]
-        : [network.up, network.down];
-  return maps.reduce(
+  return specLinears(network).reduce(
     (sum, { inputSize, outputSize, bias }) => sum + inputSize * outputSize + (bias ? outputSize : 0),
     0,
   );

@@ -1,5 +1,5 @@
 import type { MoeBlockSpec } from '../families/specification';
-import { specLinears } from './specLinears';
+import { specLinears } from '../families/specLinears';
 import { BlockReconstruction, reconstructionTokens } from '../measure/blockReconstruction';
 import type { JobContext } from '../measure/jobContext';
 import type { LayerFacts, LayerRanking, PruneMethod, WeighedLayer } from '../methods/prune/method';

@@ -1,8 +1,7 @@
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { TunerError } from '../protocol/errors';
 import { onnxruntime } from './onnxruntime';
-import { preparedOptions } from './preparedSession';
-import { mappedOptions, runtimeError, toHost, type Results, type RuntimeOptions } from './session';
+import { mappedOptions, preparedOptions, runtimeError, toHost, type Results, type RuntimeOptions } from './session';
 
 /** Names by which an exported decoder takes and gives its cache. */
 const cachePairs: readonly { readonly past: RegExp; readonly present: string }[] = [

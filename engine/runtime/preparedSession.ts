@@ -1,8 +1,7 @@
-import os from 'node:os';
 import path from 'node:path';
 import type { InferenceSession } from 'onnxruntime-node';
 import { onnxruntime } from './onnxruntime';
-import { runtimeError, type Feeds, type RuntimeOptions } from './session';
+import { preparedOptions, runtimeError, type Feeds, type RuntimeOptions } from './session';
 
 /** A graph whose weights were prepared when it was loaded. Dispose it. */
 export interface PreparedSession {
@@ -45,17 +44,5 @@ export async function openPreparedSession(model: Uint8Array, options: RuntimeOpt
       }
     },
     dispose: () => session.release(),
-  };
-}
-
-/** Options of every session that runs an exported model. */
-export function preparedOptions(options: RuntimeOptions): InferenceSession.SessionOptions {
-  return {
-    executionProviders: options.provider === 'cpu' ? ['cpu'] : [options.provider, 'cpu'],
-    intraOpNumThreads: options.threads === 0 ? os.availableParallelism() : options.threads,
-    interOpNumThreads: 1,
-    executionMode: 'sequential',
-    graphOptimizationLevel: 'all',
-    logSeverityLevel: 3,
   };
 }

@@ -85,8 +85,8 @@ export async function openSession(model: Uint8Array, options: RuntimeOptions): P
   };
 }
 
-/** Options of sessions whose weights stay in their files. */
-export function mappedOptions(options: RuntimeOptions): InferenceSession.SessionOptions {
+/** Options of every session: where it runs, and one operator after the other. Constants are folded and weights prepared for speed. */
+export function preparedOptions(options: RuntimeOptions): InferenceSession.SessionOptions {
   return {
     executionProviders: options.provider === 'cpu' ? ['cpu'] : [options.provider, 'cpu'],
     intraOpNumThreads: options.threads === 0 ? os.availableParallelism() : options.threads,
@@ -94,6 +94,13 @@ export function mappedOptions(options: RuntimeOptions): InferenceSession.Session
     executionMode: 'sequential',
     graphOptimizationLevel: 'all',
     logSeverityLevel: 3,
+  };
+}
+
+/** Options of sessions whose weights stay in their files. */
+export function mappedOptions(options: RuntimeOptions): InferenceSession.SessionOptions {
+  return {
+    ...preparedOptions(options),
     extra: {
       session: {
         model_external_initializers_file_folder_path: path.parse(process.cwd()).root,

@@ -44,6 +44,19 @@ export interface GgufArchitecture {
 const sums = ['softmax', 'softmax-sum', 'sigmoid', 'sigmoid-sum'] as const;
 const headNorm = { scope: 'head', order: 'before-rotary' } as const;
 
+/** Granite's networks, with and without a shared expert. */
+const granite: GgufArchitecture = {
+  name: 'granitemoe',
+  pairing: 'interleaved',
+  attention: 'grouped-query',
+  gates: ['softmax-sum'],
+  shared: 'plain or none',
+  sharesHead: true,
+  multipliers: true,
+  outputBias: true,
+  rotaryFactors: true,
+};
+
 /** Families that are written as GGUF files, by family name. */
 export const ggufArchitectures: Readonly<Record<string, GgufArchitecture>> = {
   olmoe: {
@@ -79,28 +92,8 @@ export const ggufArchitectures: Readonly<Record<string, GgufArchitecture>> = {
     outputBias: true,
     rotaryFactors: true,
   },
-  granitemoe: {
-    name: 'granitemoe',
-    pairing: 'interleaved',
-    attention: 'grouped-query',
-    gates: ['softmax-sum'],
-    shared: 'plain or none',
-    sharesHead: true,
-    multipliers: true,
-    outputBias: true,
-    rotaryFactors: true,
-  },
-  granitemoeshared: {
-    name: 'granitemoe',
-    pairing: 'interleaved',
-    attention: 'grouped-query',
-    gates: ['softmax-sum'],
-    shared: 'plain or none',
-    sharesHead: true,
-    multipliers: true,
-    outputBias: true,
-    rotaryFactors: true,
-  },
+  granitemoe: granite,
+  granitemoeshared: granite,
   glm4_moe: {
     name: 'glm4moe',
     pairing: 'half',

@@ -3,11 +3,11 @@ import type {
   DecoderLayerSpec,
   GroupedQueryAttentionSpec,
   LatentAttentionSpec,
-  LinearSpec,
   ModelSpec,
   MoeBlockSpec,
   NormSpec,
 } from '../../families/specification';
+import { specLinears } from '../../families/specLinears';
 import { TunerError } from '../../protocol/errors';
 import type { GgufArchitecture } from './architectures';
 import { latentYarn, rotaryRefusal } from './rotaryMetadata';
@@ -70,7 +70,7 @@ function inLayer(layer: DecoderLayerSpec, architecture: GgufArchitecture, model:
       ? experts(feedForward.block, architecture)
       : firstOf([
           [feedForward.activation.kind !== 'silu-gated', 'dense layers have another activation than SiLU'],
-          [linearsOf(feedForward.network).some(({ bias }) => bias !== undefined), 'dense layers have biases'],
+          [specLinears(feedForward.network).some(({ bias }) => bias !== undefined), 'dense layers have biases'],
         ]));
   return reason === undefined ? undefined : `in decoder layer ${index} ${reason}`;
 }
@@ -138,7 +138,7 @@ function experts(block: MoeBlockSpec, architecture: GgufArchitecture): string | 
   const { router, activation } = block;
   const shared = sharedNetwork(block);
   const { gptOss = false } = architecture;
-  const biased = block.experts.some((expert) => linearsOf(expert).some(({ bias }) => bias !== undefined));
+  const biased = block.experts.some((expert) => specLinears(expert).some(({ bias }) => bias !== undefined));
   return firstOf([
     [computedForm(architecture, router) === undefined, 'gates are made in another way'],
     [router.sparseMixer !== undefined, 'the router is a sparse mixer'],
@@ -177,7 +177,7 @@ function experts(block: MoeBlockSpec, architecture: GgufArchitecture): string | 
       'the shared expert is scaled or has another activation',
     ],
     [
-      shared !== undefined && linearsOf(shared.network).some(({ bias }) => bias !== undefined),
+      shared !== undefined && specLinears(shared.network).some(({ bias }) => bias !== undefined),
       'the shared expert has biases',
     ],
     [block.outputBias !== undefined, 'the block adds a bias'],
@@ -205,18 +205,6 @@ function sameEverywhere(model: ModelSpec): string | undefined {
     [differ(blocks.map(({ activeExperts }) => activeExperts)), 'layers differ in active experts'],
     [differ(blocks.map((block) => block.experts.length)), 'layers differ in their number of experts'],
   ]);
-}
-
-/** Linear maps of a feed-forward network. */
-export function linearsOf(network: MoeBlockSpec['experts'][number]): LinearSpec[] {
-  switch (network.layout) {
-    case 'gated':
-      return [network.gate, network.up, network.down];
-    case 'fused-gated':
-      return [network.gateUp, network.down];
-    case 'ungated':
-      return [network.up, network.down];
-  }
 }
 
 function hasWeight(norm: NormSpec | undefined): boolean {

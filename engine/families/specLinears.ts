@@ -1,4 +1,4 @@
-import type { FeedForwardSpec, LinearSpec } from '../families/specification';
+import type { FeedForwardSpec, LinearSpec } from './specification';
 
 /** The linear maps of a feed-forward network in a fixed order. */
 export function specLinears(network: FeedForwardSpec): LinearSpec[] {
