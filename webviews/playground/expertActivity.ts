@@ -60,7 +60,7 @@ function createExperts(
 
 export function createExpertActivity(): ExpertActivity {
   const heading = element('h2');
-  const note = element('p', { className: 'note', text: text('playExpertsNote') });
+  const note = element('p', { className: 'note' });
   const head = element('thead');
   const body = element('tbody');
   const table = element('table', { className: 'activity' }, [head, body]);
@@ -80,6 +80,8 @@ export function createExpertActivity(): ExpertActivity {
       const title = text('playExpertsTitle', { position: selected + 1 });
       setText(heading, title);
       root.setAttribute('aria-label', title);
+      const both = written.length === 2;
+      setText(note, [text('playExpertsNote'), ...(both ? [text('playExpertsNoteBoth')] : [])].join(' '));
       head.replaceChildren(headerOf(written));
       const count = Math.max(...tokens.map((token) => token?.experts.length ?? 0));
       body.replaceChildren(
@@ -88,7 +90,6 @@ export function createExpertActivity(): ExpertActivity {
           const shared = sharedExperts(chosen[0] ?? [], chosen[1] ?? []);
           // While the first run streams its tokens, how many experts a layer has is not told yet.
           const known = layers[layer]?.experts ?? Math.max(...chosen.flatMap((each) => each ?? [])) + 1;
-          const both = written.length === 2;
           return element('tr', {}, [
             element('th', { text: String(layers[layer]?.index ?? layer), attributes: { scope: 'row' } }),
             element('td', { className: 'map-cell' }, [

@@ -36,8 +36,9 @@ export const playgroundTexts = {
   playTokenOther: 'Token {position}: “{text}”, {share}, different',
   playTokenFirst: 'Token {position}: “{text}”, {share}, the first different one',
   playExpertsTitle: 'Experts of token {position}',
-  playExpertsNote:
-    'What the router chose in the step that gave this token, with gates. “=” marks experts that both models used.',
+  playExpertsNote: 'What the router chose in the step that gave this token, with gates.',
+  playExpertsNoteBoth:
+    '“=” marks experts that both models used. In the map, the marks of the plan stand below those of the model as trained.',
   playExpertsLayer: 'Layer',
   playExpertsMap: 'Map',
   playExpertsShared: 'In common',
