@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { codesPerWord, packColumns, packRows } from '../../engine/export/packed/int32Packing';
+import { codesPerWord, packColumns, packRows } from '../../engine/methods/quantize/int32Packing';
 import { SeededRandom } from '../../engine/numeric/seededRandom';
 
 /** As compressed-tensors unpacks (`unpack_from_int32`), written from its description alone: big integers, one bit at a time. */

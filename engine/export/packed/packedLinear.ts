@@ -4,7 +4,7 @@ import type { TensorEntry } from '../../checkpoint/types';
 import type { BlockQuantizedWeight } from '../../families/specification';
 import { unpackCodes } from '../../methods/quantize/packCodes';
 import { storedPiece, type RewrittenTensor, type TensorPiece } from '../../transform/tensorRewrite';
-import { codesPerWord, packColumns, packRows } from './int32Packing';
+import { codesPerWord, packColumns, packRows } from '../../methods/quantize/int32Packing';
 
 /** A rounded matrix and the bits its codes use; codes of 3 bits are held in 4. */
 export interface RoundedWeight {
