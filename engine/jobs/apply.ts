@@ -19,7 +19,7 @@ import {
 import { toTunerError, TunerError } from '../protocol/errors';
 import { rewriteModel, type RewrittenModel } from '../transform/rewriteModel';
 import { trainedActiveExperts } from './activeExperts';
-import { applyGguf, writesGguf } from './applyGguf';
+import { applyGguf, assertGgufBlocks, writesGguf } from './applyGguf';
 import { applyOnnx } from './applyOnnx';
 import { applyToOnnxModel } from './applyToOnnxModel';
 import { isOnnxModel } from '../onnxModel/openOnnxModel';
@@ -56,6 +56,8 @@ export async function apply(
   const fitting = await openFitting(params);
   const { model, plan, activeExperts, weightsChange } = fitting;
   const chosen = chosenDelivery(fitting, params.target);
+  const asGguf = writesGguf(params.target, model.resolved.recognised.record.name, weightsChange);
+  assertGgufBlocks(params, asGguf, plan);
   assertOutside(out, model.checkpoint.folder);
   if (params.target === 'onnx') {
     return applyOnnx(params, job, options);
@@ -63,7 +65,7 @@ export async function apply(
   if (isPackedTarget(params.target)) {
     return applyPacked(params, { ...fitting, chosen }, job, options);
   }
-  if (writesGguf(params.target, model.resolved.recognised.record.name, weightsChange)) {
+  if (asGguf) {
     return applyGguf(params, { ...fitting, chosen }, job, options);
   }
   await assertAbsent(out);

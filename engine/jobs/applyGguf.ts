@@ -9,6 +9,7 @@ import { tuneFileName, tuneFileText } from '../export/provenance';
 import { assertAbsent, type WriteOptions } from '../export/writeArtefact';
 import type { ModelSpec } from '../families/specification';
 import type { JobContext } from '../measure/jobContext';
+import { TunerError } from '../protocol/errors';
 import type { ApplyParams, ApplyResult, TargetName } from '../protocol/apply';
 import type { Plan } from '../protocol/plan';
 import { plannedBits } from '../transform/quantizeBits';
@@ -22,6 +23,29 @@ import { writeApplied } from './writeApplied';
 /** Whether a plan reaches the target as a GGUF file: its weights change, and the family's names in such files are known. */
 export function writesGguf(target: TargetName, family: string, weightsChange: boolean): boolean {
   return target === 'llama.cpp' && weightsChange && ggufArchitecture(family) !== undefined;
+}
+
+/**
+ * Types of blocks belong to a GGUF file, and bits to a plan that has some.
+ * @throws TunerError `usage`
+ */
+export function assertGgufBlocks({ ggufBlocks, plan: file }: ApplyParams, asGguf: boolean, { quantize }: Plan): void {
+  if (ggufBlocks === undefined) {
+    return;
+  }
+  if (!asGguf) {
+    throw new TunerError('usage', 'No GGUF file would be written, so there are no types to choose.', {
+      place: '--gguf-blocks',
+      wayOut: 'Leave it out, or write the target llama.cpp of a family whose GGUF files are written here.',
+    });
+  }
+  if (ggufBlocks === 'k-quants' && quantize === undefined) {
+    throw new TunerError('usage', 'The plan has no bits that k-quants could be chosen by.', {
+      file,
+      place: 'quantize',
+      wayOut: 'Make the section with "quantize", for example --bits 4.',
+    });
+  }
 }
 
 /** A plan, the model it fits, and how it reaches the target. */
@@ -46,17 +70,22 @@ export async function applyGguf(
   const start = performance.now();
   await assertAbsent(path.resolve(params.out));
   const { resolved, fingerprint } = model;
+  const form = params.ggufBlocks ?? 'codes';
+  const unrounded = { form, experts: () => undefined, others: 16 };
   // Refusals that need no weights come before any weight is computed.
-  await planGguf(withActiveExperts(resolved.decoder(), activeExperts), resolved, () => undefined);
+  await planGguf(withActiveExperts(resolved.decoder(), activeExperts), resolved, unrounded);
   job.log('info', chosen.explanation);
-  const planned = await openPlannedModel(model, { plan: params.plan }, job);
+  const planned = await openPlannedModel(model, { plan: params.plan, unrounded: form === 'k-quants' }, job);
   try {
     const decoder = withActiveExperts(planned.decoder(resolved.decoder()), activeExperts);
-    const gguf = await planGguf(decoder, resolved, bitsOf(plan, planned, params.plan));
+    const others = plan.quantize?.scope === 'all' ? (plan.quantize.others ?? 16) : 16;
+    const gguf = await planGguf(decoder, resolved, { form, experts: bitsOf(plan, planned, params.plan), others });
     const provenance = { resolved, fingerprint, plan, target: params.target, delivery: chosen.delivery, activeExperts };
     const family = resolved.recognised.record.name;
     const types =
-      plan.quantize === undefined ? undefined : tensorTypes(family, resolved.blocks, plan.quantize, gguf.file.name);
+      plan.quantize === undefined || form === 'k-quants'
+        ? undefined
+        : tensorTypes(family, resolved.blocks, plan.quantize, gguf.file.name);
     const files: ArtefactFile[] = [
       { name: tuneFileName, text: tuneFileText(provenance) },
       { name: 'README.md', text: ggufCard(provenance, experts, gguf) },

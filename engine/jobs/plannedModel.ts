@@ -37,13 +37,19 @@ export interface PlannedModel {
  */
 export async function openPlannedModel(
   model: OpenModel,
-  request: { readonly plan?: string | undefined; readonly activeExperts?: number | readonly number[] | undefined },
+  request: {
+    readonly plan?: string | undefined;
+    readonly activeExperts?: number | readonly number[] | undefined;
+    /** Leaves the plan's rounding out. */
+    readonly unrounded?: boolean | undefined;
+  },
   job: JobContext,
 ): Promise<PlannedModel> {
   if (request.plan !== undefined && request.activeExperts !== undefined) {
     throw new TunerError('usage', 'Give a plan or active experts, not both.');
   }
-  const plan = request.plan === undefined ? undefined : await readPlan(request.plan);
+  const whole = request.plan === undefined ? undefined : await readPlan(request.plan);
+  const plan = request.unrounded === true && whole !== undefined ? { ...whole, quantize: undefined } : whole;
   if (plan === undefined || !changesWeights(plan)) {
     const trained = trainedActiveExperts(model);
     const activeExperts = (await requestedActiveExperts(model, request)) ?? trained;

@@ -29,6 +29,21 @@ export function toFloat16Bits(value: number): number {
   return size < 2 ** -14 ? sign | steps : sign | (((exponent + 15) << 10) + steps - 1024);
 }
 
+/** The number that float16 bits stand for. */
+export function fromFloat16Bits(pattern: number): number {
+  const exponent = (pattern >> 10) & 31;
+  const fraction = pattern & 1023;
+  const size =
+    exponent === 31
+      ? fraction === 0
+        ? Infinity
+        : NaN
+      : exponent === 0
+        ? fraction * 2 ** -24
+        : (1024 + fraction) * 2 ** (exponent - 25);
+  return (pattern & 0x8000) === 0 ? size : -size;
+}
+
 function roundHalfToEven(value: number): number {
   const down = Math.floor(value);
   const rest = value - down;

@@ -6,6 +6,9 @@ export const targetNames = ['huggingface', 'vllm', 'sglang', 'llama.cpp', 'onnx'
 /** How the active experts of a plan reach a runtime. */
 export const deliveries = ['scalar', 'list', 'loader', 'graph'] as const;
 
+/** How a plan's rounding gets into a GGUF file, as `--gguf-blocks` spells it. */
+export const ggufBlockNames = ['codes', 'k-quants'] as const;
+
 export const applyParamsSchema = z.object({
   checkpoint: z.string(),
   /** Plan file whose decisions are written. */
@@ -13,6 +16,8 @@ export const applyParamsSchema = z.object({
   target: z.enum(targetNames),
   /** Folder to create; it must not exist. */
   out: z.string(),
+  /** For llama.cpp: the plan's own codes (default), or super-blocks of about as many bits. */
+  ggufBlocks: z.enum(ggufBlockNames).optional(),
 });
 
 export const writtenFileSchema = z.object({
@@ -58,6 +63,7 @@ export const exportTargetsResultSchema = z.object({
 });
 
 export type TargetName = (typeof targetNames)[number];
+export type GgufBlocks = (typeof ggufBlockNames)[number];
 export type Delivery = (typeof deliveries)[number];
 export type ApplyParams = z.infer<typeof applyParamsSchema>;
 export type ApplyResult = z.infer<typeof applyResultSchema>;

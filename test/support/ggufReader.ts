@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { decodeSuperBlock, float16 } from './superBlockReader';
 
 /**
  * A reader of GGUF files that shares no code with the engine and forgives nothing: version 3, little-endian, as docs/gguf.md of ggml
@@ -11,7 +12,14 @@ const types: Readonly<Record<number, readonly [string, number, number]>> = {
   1: ['F16', 1, 2],
   2: ['Q4_0', 32, 18],
   3: ['Q4_1', 32, 20],
+  6: ['Q5_0', 32, 22],
+  7: ['Q5_1', 32, 24],
   8: ['Q8_0', 32, 34],
+  10: ['Q2_K', 256, 84],
+  11: ['Q3_K', 256, 110],
+  12: ['Q4_K', 256, 144],
+  13: ['Q5_K', 256, 176],
+  14: ['Q6_K', 256, 210],
   30: ['BF16', 1, 2],
   39: ['MXFP4', 32, 17],
 };
@@ -124,6 +132,7 @@ export function decodeGguf({ type, data }: GgufTensor): Float64Array {
     const inBlock = at % weights;
     // In 4 bits the first half of the block lies in the low halves of the bytes.
     const nibble = (from: number) => (view.getUint8(block + from + (inBlock % 16)) >> (inBlock < 16 ? 0 : 4)) & 15;
+    const half = (from: number) => float16(view.getUint16(from, true));
     switch (type) {
       case 'F32':
         return view.getFloat32(block, true);
@@ -135,6 +144,16 @@ export function decodeGguf({ type, data }: GgufTensor): Float64Array {
         return (nibble(2) - 8) * float16(view.getUint16(block, true));
       case 'Q4_1':
         return nibble(4) * float16(view.getUint16(block, true)) + float16(view.getUint16(block + 2, true));
+      case 'Q5_0':
+        return (nibble(6) + 16 * fifth(view.getUint32(block + 2, true), inBlock) - 16) * half(block);
+      case 'Q5_1':
+        return (nibble(8) + 16 * fifth(view.getUint32(block + 4, true), inBlock)) * half(block) + half(block + 2);
+      case 'Q2_K':
+      case 'Q3_K':
+      case 'Q4_K':
+      case 'Q5_K':
+      case 'Q6_K':
+        return decodeSuperBlock(type, data.subarray(block, block + width), inBlock);
       case 'Q8_0':
         return view.getInt8(block + 2 + inBlock) * float16(view.getUint16(block, true));
       default:
@@ -142,6 +161,9 @@ export function decodeGguf({ type, data }: GgufTensor): Float64Array {
     }
   });
 }
+
+/** The fifth bit of a weight, of the 32 bits of a block. */
+const fifth = (bits: number, weight: number) => (bits >>> weight) & 1;
 
 /** Values of the 4-bit float E2M1, sign in the top bit. */
 const mxfp4 = [0, 0.5, 1, 1.5, 2, 3, 4, 6, -0, -0.5, -1, -1.5, -2, -3, -4, -6];
@@ -151,15 +173,6 @@ function bfloat16(bits: number): number {
   const view = new DataView(new ArrayBuffer(4));
   view.setUint16(0, bits);
   return view.getFloat32(0);
-}
-
-/** Value of float16 bits, from the definition of the format. */
-export function float16(bits: number): number {
-  const exponent = (bits >> 10) & 31;
-  const fraction = bits & 1023;
-  const size =
-    exponent === 31 ? Infinity : exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * 2 ** (exponent - 25);
-  return bits & 0x8000 ? -size : size;
 }
 
 function demand(holds: boolean, problem: string): asserts holds {

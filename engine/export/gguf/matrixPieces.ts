@@ -8,6 +8,7 @@ import { storedPiece, type TensorPiece } from '../../transform/tensorRewrite';
 import { quantizeBlocks } from './blockQuantization';
 import { rowBytes, type GgmlType } from './ggmlTypes';
 import { codeFit, mxfp4Blocks, storedBlocks } from './storedBlocks';
+import { quantizeSuperBlocks } from './superBlocks';
 
 /** A part of a linear map as one matrix of a GGUF file. */
 export interface MatrixPart {
@@ -16,6 +17,8 @@ export interface MatrixPart {
   readonly rows?: Int32Array | undefined;
   /** Bits that the codes of a rounded weight use; absent: those they are stored in. */
   readonly bits?: number | undefined;
+  /** Bits that the blocks of a weight should have that is not rounded yet; absent: it stays. */
+  readonly wantedBits?: number | undefined;
   /** Multiplies all weights. */
   readonly factor?: number | undefined;
 }
@@ -68,8 +71,16 @@ function encodeValues(values: Float32Array, type: GgmlType): Uint8Array {
       return fromFloat32(type, values);
     case 'Q4_0':
     case 'Q4_1':
+    case 'Q5_0':
+    case 'Q5_1':
     case 'Q8_0':
       return quantizeBlocks(values, type);
+    case 'Q2_K':
+    case 'Q3_K':
+    case 'Q4_K':
+    case 'Q5_K':
+    case 'Q6_K':
+      return quantizeSuperBlocks(values, type);
     case 'MXFP4':
       throw new TunerError('internal', 'Weights are not rounded to MXFP4 here.');
   }

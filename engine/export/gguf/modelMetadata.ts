@@ -16,6 +16,13 @@ const fileTypes: Readonly<Partial<Record<GgmlType, number>>> = {
   Q4_0: 2,
   Q4_1: 3,
   Q8_0: 7,
+  Q5_0: 8,
+  Q5_1: 9,
+  Q2_K: 10,
+  Q3_K: 11,
+  Q4_K: 14,
+  Q5_K: 16,
+  Q6_K: 18,
   BF16: 32,
   MXFP4: 38,
 };

@@ -13,7 +13,7 @@ import { TunerError } from '../../protocol/errors';
 import { readLinear } from '../../transform/readWeight';
 import type { TensorPiece } from '../../transform/tensorRewrite';
 import type { GgufArchitecture } from './architectures';
-import { chooseType, type ChosenType, type ExpertBitsOf } from './chooseTypes';
+import { chooseType, type ChosenType, type PlannedRounding } from './chooseTypes';
 import { expertProjection } from './expertProjection';
 import type { GgmlType } from './ggmlTypes';
 import type { GgufTensorInfo } from './ggufHeader';
@@ -32,9 +32,13 @@ export interface GgufTensor extends GgufTensorInfo {
 /**
  * All tensors of a model under the names that llama.cpp loads (MODEL_TENSORS of gguf-py). Norms, biases and routers are float32 as the
  * loader wants them; the experts of a projection lie in one tensor.
- * @param bitsOf bits that a plan gives the experts of a layer, where it rounds them
+ * @param rounding bits that a plan gives weights, where it rounds them
  */
-export function modelTensors(model: ModelSpec, architecture: GgufArchitecture, bitsOf: ExpertBitsOf): GgufTensor[] {
+export function modelTensors(
+  model: ModelSpec,
+  architecture: GgufArchitecture,
+  rounding: PlannedRounding,
+): GgufTensor[] {
   const head = model.head.weight;
   const tied = head.storage === 'plain' && sameBytes(head.entry, model.embedding);
   const embedding: LinearSpec = {
@@ -44,6 +48,7 @@ export function modelTensors(model: ModelSpec, architecture: GgufArchitecture, b
     outputSize: model.vocabularySize,
   };
   const rotary = model.layers[0]!.mixer.kind === 'grouped-query' ? model.layers[0]!.mixer.rotary : undefined;
+  const others = rounding.form === 'k-quants' && rounding.others < 16 ? rounding.others : undefined;
   const factors = rotary === undefined ? undefined : rotaryFactors(rotary);
   return [
     matrix('token_embd.weight', { linear: embedding }),
@@ -55,12 +60,12 @@ export function modelTensors(model: ModelSpec, architecture: GgufArchitecture, b
       const { mixer, feedForward } = layer;
       return [
         ...norm(`${prefix}.attn_norm`, layer.mixerNorm),
-        ...(mixer.kind === 'grouped-query' ? attention(prefix, mixer, architecture) : []),
-        ...(mixer.kind === 'latent' ? latentAttention(prefix, mixer, architecture) : []),
+        ...(mixer.kind === 'grouped-query' ? attention(prefix, mixer, architecture, others) : []),
+        ...(mixer.kind === 'latent' ? latentAttention(prefix, mixer, architecture, others) : []),
         ...norm(`${prefix}.${architecture.feedForwardNorm ?? 'ffn_norm'}`, layer.feedForwardNorm),
         ...(feedForward.kind === 'dense'
-          ? network(prefix, '', feedForward.network)
-          : experts(prefix, feedForward.block, bitsOf)),
+          ? network(prefix, '', feedForward.network, others)
+          : experts(prefix, feedForward.block, rounding)),
       ];
     }),
   ];
@@ -70,7 +75,12 @@ function sameBytes(one: TensorEntry, other: TensorEntry): boolean {
   return one.file === other.file && one.byteOffset === other.byteOffset && one.byteLength === other.byteLength;
 }
 
-function attention(prefix: string, mixer: GroupedQueryAttentionSpec, { pairing }: GgufArchitecture): GgufTensor[] {
+function attention(
+  prefix: string,
+  mixer: GroupedQueryAttentionSpec,
+  { pairing }: GgufArchitecture,
+  wantedBits: number | undefined,
+): GgufTensor[] {
   const { heads, keyValueHeads, headSize, rotary } = mixer;
   const facts = {
     headSize,
@@ -82,10 +92,10 @@ function attention(prefix: string, mixer: GroupedQueryAttentionSpec, { pairing }
   const rows = (count: number) => rotaryRows({ ...facts, heads: count });
   const normRows = (count: number) => rows(mixer.queryKeyNormScope === 'head' ? 1 : count);
   return [
-    ...linear(`${prefix}.attn_q`, mixer.query, rows(heads)),
-    ...linear(`${prefix}.attn_k`, mixer.key, rows(keyValueHeads)),
-    ...linear(`${prefix}.attn_v`, mixer.value),
-    ...linear(`${prefix}.attn_output`, mixer.output),
+    ...linear(`${prefix}.attn_q`, mixer.query, wantedBits, rows(heads)),
+    ...linear(`${prefix}.attn_k`, mixer.key, wantedBits, rows(keyValueHeads)),
+    ...linear(`${prefix}.attn_v`, mixer.value, wantedBits),
+    ...linear(`${prefix}.attn_output`, mixer.output, wantedBits),
     ...norm(`${prefix}.attn_q_norm`, mixer.queryNorm, normRows(heads)),
     ...norm(`${prefix}.attn_k_norm`, mixer.keyNorm, normRows(keyValueHeads)),
     ...(mixer.sinks === undefined ? [] : [vector(`${prefix}.attn_sinks.weight`, mixer.sinks)]),
@@ -93,7 +103,12 @@ function attention(prefix: string, mixer: GroupedQueryAttentionSpec, { pairing }
 }
 
 /** Keys and values are read straight from the latent vector, so their projections lie apart, that of the keys transposed. */
-function latentAttention(prefix: string, mixer: LatentAttentionSpec, { pairing }: GgufArchitecture): GgufTensor[] {
+function latentAttention(
+  prefix: string,
+  mixer: LatentAttentionSpec,
+  { pairing }: GgufArchitecture,
+  wantedBits: number | undefined,
+): GgufTensor[] {
   const { heads, noRopeSize, ropeSize, valueSize, latentSize, query, rotary, keyValueUp } = mixer;
   const turned = { dimensions: ropeSize, from: rotary.pairing, to: pairing };
   const queryRows = rotaryRows({ ...turned, heads, headSize: noRopeSize + ropeSize, first: noRopeSize });
@@ -118,16 +133,16 @@ function latentAttention(prefix: string, mixer: LatentAttentionSpec, { pairing }
     }
     return fromFloat32(type as 'F32' | 'F16' | 'BF16', transposed);
   };
-  const values = matrix(`${prefix}.attn_v_b.weight`, { linear: keyValueUp, rows: valueRows });
+  const values = matrix(`${prefix}.attn_v_b.weight`, { linear: keyValueUp, rows: valueRows, wantedBits });
   return [
     ...('down' in query
       ? [
-          ...linear(`${prefix}.attn_q_a`, query.down),
+          ...linear(`${prefix}.attn_q_a`, query.down, wantedBits),
           ...norm(`${prefix}.attn_q_a_norm`, query.norm),
-          ...linear(`${prefix}.attn_q_b`, query.up, queryRows),
+          ...linear(`${prefix}.attn_q_b`, query.up, wantedBits, queryRows),
         ]
-      : linear(`${prefix}.attn_q`, query, queryRows)),
-    ...linear(`${prefix}.attn_kv_a_mqa`, mixer.keyValueDown, downRows),
+      : linear(`${prefix}.attn_q`, query, wantedBits, queryRows)),
+    ...linear(`${prefix}.attn_kv_a_mqa`, mixer.keyValueDown, wantedBits, downRows),
     ...norm(`${prefix}.attn_kv_a_norm`, mixer.keyValueNorm),
     {
       name: `${prefix}.attn_k_b.weight`,
@@ -137,11 +152,11 @@ function latentAttention(prefix: string, mixer: LatentAttentionSpec, { pairing }
       pieces: [computed(keyBytes, keys)],
     },
     { ...values, shape: [latentSize, valueSize, heads] },
-    ...linear(`${prefix}.attn_output`, mixer.output),
+    ...linear(`${prefix}.attn_output`, mixer.output, wantedBits),
   ];
 }
 
-function experts(prefix: string, block: MoeBlockSpec, bitsOf: ExpertBitsOf): GgufTensor[] {
+function experts(prefix: string, block: MoeBlockSpec, rounding: PlannedRounding): GgufTensor[] {
   const { router, routedScale } = block;
   const kept = router.keptRows === undefined ? undefined : Int32Array.from(router.keptRows);
   const routerPart: MatrixPart = {
@@ -154,7 +169,7 @@ function experts(prefix: string, block: MoeBlockSpec, bitsOf: ExpertBitsOf): Ggu
     rows: kept,
   };
   const shared = sharedNetwork(block);
-  const bits = bitsOf(block.layer);
+  const bits = rounding.experts(block.layer);
   const projections =
     block.experts[0]!.layout === 'ungated' ? (['up', 'down'] as const) : (['gate', 'up', 'down'] as const);
   return [
@@ -164,20 +179,25 @@ function experts(prefix: string, block: MoeBlockSpec, bitsOf: ExpertBitsOf): Ggu
     ...projections.flatMap((projection) => {
       const parts = block.experts.map((expert, at) => ({
         ...expertProjection(expert, projection),
-        bits: bits?.[at]?.[projection],
+        ...bitsField(rounding, bits?.[at]?.[projection]),
         factor: projection === 'down' ? routedScale : undefined,
       }));
       return stack(`${prefix}.ffn_${projection}_exps`, parts);
     }),
-    ...(shared === undefined ? [] : network(prefix, '_shexp', shared.network)),
+    ...(shared === undefined ? [] : network(prefix, '_shexp', shared.network, undefined)),
     ...(shared?.gate === undefined ? [] : [gateVector(`${prefix}.ffn_gate_inp_shexp.weight`, shared.gate)]),
   ];
 }
 
-function network(prefix: string, suffix: string, spec: FeedForwardSpec): GgufTensor[] {
+/** Bits of codes that are there already, or of those to come; 16 are neither. */
+function bitsField({ form }: PlannedRounding, bits: number | undefined): Pick<MatrixPart, 'bits' | 'wantedBits'> {
+  return form === 'codes' ? { bits } : { wantedBits: bits === 16 ? undefined : bits };
+}
+
+function network(prefix: string, suffix: string, spec: FeedForwardSpec, wantedBits: number | undefined): GgufTensor[] {
   const projections = spec.layout === 'ungated' ? (['up', 'down'] as const) : (['gate', 'up', 'down'] as const);
   return projections.map((projection) =>
-    matrix(`${prefix}.ffn_${projection}${suffix}.weight`, expertProjection(spec, projection)),
+    matrix(`${prefix}.ffn_${projection}${suffix}.weight`, { ...expertProjection(spec, projection), wantedBits }),
   );
 }
 
@@ -212,8 +232,8 @@ function stack(name: string, parts: readonly MatrixPart[]): GgufTensor[] {
       ];
 }
 
-function linear(name: string, spec: LinearSpec, rows?: Int32Array): GgufTensor[] {
-  const weights = matrix(`${name}.weight`, { linear: spec, rows });
+function linear(name: string, spec: LinearSpec, wantedBits: number | undefined, rows?: Int32Array): GgufTensor[] {
+  const weights = matrix(`${name}.weight`, { linear: spec, rows, wantedBits });
   return spec.bias === undefined ? [weights] : [weights, vector(`${name}.bias`, spec.bias, rows)];
 }
 

@@ -6,12 +6,13 @@ import type { TensorPiece } from '../../transform/tensorRewrite';
 import type { StreamedFile } from '../artefactFiles';
 import { streamWeights } from '../streamWeights';
 import { ggufArchitectures, type GgufArchitecture } from './architectures';
-import type { ExpertBitsOf } from './chooseTypes';
+import type { PlannedRounding } from './chooseTypes';
 import { assertExpressible } from './expressible';
 import type { GgmlType } from './ggmlTypes';
 import { ggufHeader, padding } from './ggufHeader';
 import { modelMetadata } from './modelMetadata';
 import { modelTensors, type GgufTensor } from './modelTensors';
+import { roundingNotes } from './roundingNotes';
 import { tokenizerMetadata } from './tokenizerMetadata';
 
 /** Name of the written file. */
@@ -37,10 +38,14 @@ export function ggufArchitecture(family: string): GgufArchitecture | undefined {
 /**
  * Works out the GGUF file of a changed model before anything is written: names, types and lengths are known from headers.
  * @param model the decoder as a plan leaves it
- * @param bitsOf bits that the plan gives the experts of a layer
+ * @param rounding what the plan rounds
  * @throws TunerError `unsupportedFeature` for models that llama.cpp computes differently, `malformedConfig`, `malformedTokenizer`
  */
-export async function planGguf(model: ModelSpec, resolved: ResolvedModel, bitsOf: ExpertBitsOf): Promise<PlannedGguf> {
+export async function planGguf(
+  model: ModelSpec,
+  resolved: ResolvedModel,
+  rounding: PlannedRounding,
+): Promise<PlannedGguf> {
   const { record, checkpoint, config } = resolved.recognised;
   const architecture = ggufArchitecture(record.name);
   if (architecture === undefined) {
@@ -50,7 +55,7 @@ export async function planGguf(model: ModelSpec, resolved: ResolvedModel, bitsOf
   }
   assertExpressible(model, architecture, record.title);
   const tokenizer = await tokenizerMetadata(checkpoint, model.vocabularySize);
-  const tensors = modelTensors(model, architecture, bitsOf);
+  const tensors = modelTensors(model, architecture, rounding);
   const metadata = modelMetadata(model, architecture, {
     name: path.basename(checkpoint.folder),
     contextLength: config.integer(contextKeys, { minimum: 1 }).value,
@@ -67,7 +72,7 @@ export async function planGguf(model: ModelSpec, resolved: ResolvedModel, bitsOf
     },
     tensors,
     header,
-    notes: [...tokenizer.notes, ...roundingNotes(tensors), ...rotaryNotes(model)],
+    notes: [...tokenizer.notes, ...roundingNotes(tensors, rounding), ...rotaryNotes(model)],
   };
 }
 
@@ -98,28 +103,4 @@ function mainType(tensors: readonly GgufTensor[]): GgmlType {
     bytes.set(type, (bytes.get(type) ?? 0) + byteLength);
   }
   return [...bytes].sort(([, left], [, right]) => right - left)[0]![0];
-}
-
-/** What happened to the codes of the plan on their way into blocks. */
-function roundingNotes(tensors: readonly GgufTensor[]): string[] {
-  const rounded = tensors.filter(({ rounding }) => rounding !== undefined);
-  const having = (fit: NonNullable<GgufTensor['rounding']>['fit']) =>
-    rounded.filter(({ rounding }) => rounding?.fit === fit);
-  const again = having('rounded again');
-  const types = [...new Set(rounded.map(({ type }) => type))].join(', ');
-  return [
-    rounded.length > 0 ? `Rounded weights are stored as ${types}.` : undefined,
-    again.length > 0
-      ? `The scales of ${again.length} tensors (${again[0]!.name}, …) do not fit the blocks of 32 weights of GGUF files, so their weights are rounded once more. A plan with groups of 32, 64 or 128 avoids that.`
-      : undefined,
-    having('float').length > 0
-      ? `Rounded weights of ${having('float').length} tensors are stored in full: blocks of 32 weights do not divide their rows, or some of their experts are not rounded.`
-      : undefined,
-    having('rounded offsets').length > 0
-      ? 'Offsets of codes with zero points are float16 numbers of their own in GGUF files: they differ in the last digits from those that were measured. Symmetric codes are stored exactly.'
-      : undefined,
-    rounded.some(({ rounding }) => rounding?.mixed === true)
-      ? 'A GGUF file has one type for all experts of a tensor: where experts differ in bits, all have the type of the most.'
-      : undefined,
-  ].filter((note) => note !== undefined);
 }
