@@ -22,15 +22,70 @@ export function sentencePieceScores({ model }: TokenizerDefinition, tokens: read
 
 /** Whether a space is put before a text. */
 export function spacePrefix(definition: ConfigObject): boolean {
-  return (
-    stepsOf(definition['normalizer']).some(({ type, prepend }) => type === 'Prepend' && prepend === '▁') ||
-    stepsOf(definition['pre_tokenizer']).some(
-      ({ type, prepend_scheme: scheme, add_prefix_space: add }) =>
-        type === 'Metaspace' && (scheme === undefined ? add !== false : scheme !== 'never'),
-    )
+  return stepsOf(definition['normalizer']).some(isPrefix) || metaspaces(definition).some(putsPrefix);
+}
+
+/**
+ * What llama.cpp would do differently with a tokenizer of SentencePiece: it puts at most a space before a text, spells spaces as `▁`,
+ * and cuts nothing before it merges.
+ * @param definition content of `tokenizer.json`
+ * @returns the key that differs, and how; undefined where nothing does
+ */
+export function sentencePieceRefusal(
+  definition: ConfigObject,
+): { readonly place: string; readonly reason: string } | undefined {
+  const normalizers = stepsOf(definition['normalizer']);
+  const cuts = stepsOf(definition['pre_tokenizer']);
+  const other = normalizers.find((step) => !isPrefix(step) && !spellsSpaces(step));
+  if (other !== undefined) {
+    return { place: 'normalizer', reason: `llama.cpp does not normalise texts like this (${String(other['type'])})` };
+  }
+  const cut = cuts.find((step) => step['type'] !== 'Metaspace' && !cutsAtSpaces(step));
+  if (cut !== undefined) {
+    return { place: 'pre_tokenizer', reason: `llama.cpp cuts nothing before it merges (${String(cut['type'])})` };
+  }
+  if (!normalizers.some(spellsSpaces) && metaspaces(definition).length === 0) {
+    return { place: 'normalizer', reason: 'llama.cpp spells spaces as ▁, and this tokenizer does not' };
+  }
+  const affixes = isJsonObject(definition['model']) ? definition['model'] : {};
+  return ['continuing_subword_prefix', 'end_of_word_suffix'].some((key) => (affixes[key] ?? '') !== '')
+    ? { place: 'model', reason: 'llama.cpp has no marks of word parts' }
+    : undefined;
+}
+
+/** What a person should know who compares token ids. */
+export function sentencePieceNotes(definition: ConfigObject): string[] {
+  return metaspaces(definition).some(putsPrefix)
+    ? [
+        'llama.cpp puts a space before every text and after every special token in it; this tokenizer puts one only before texts that do not begin with a space: token ids differ there.',
+      ]
+    : [];
+}
+
+function isPrefix({ type, prepend }: ConfigObject): boolean {
+  return type === 'Prepend' && prepend === '▁';
+}
+
+function spellsSpaces({ type, pattern, content }: ConfigObject): boolean {
+  return type === 'Replace' && isJsonObject(pattern) && pattern['String'] === ' ' && content === '▁';
+}
+
+/** A cut at spaces cuts nothing where a normaliser spelt them before. */
+function cutsAtSpaces({ type, pattern }: ConfigObject): boolean {
+  return type === 'Split' && isJsonObject(pattern) && pattern['String'] === ' ';
+}
+
+function metaspaces(definition: ConfigObject): ConfigObject[] {
+  return stepsOf(definition['pre_tokenizer']).filter(
+    ({ type, replacement }) => type === 'Metaspace' && (replacement ?? '▁') === '▁',
   );
 }
 
+function putsPrefix({ prepend_scheme: scheme, add_prefix_space: add }: ConfigObject): boolean {
+  return scheme === undefined ? add !== false : scheme !== 'never';
+}
+
+/** The steps of a normaliser or pre-tokenizer one by one. */
 function stepsOf(step: unknown): ConfigObject[] {
   if (!isJsonObject(step)) {
     return [];

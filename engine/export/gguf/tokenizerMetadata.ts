@@ -7,7 +7,7 @@ import type { Checkpoint, ConfigObject } from '../../checkpoint/types';
 import { TunerError } from '../../protocol/errors';
 import type { GgufValue } from './ggufHeader';
 import { preTokenizerName } from './preTokenizers';
-import { sentencePieceScores, spacePrefix } from './sentencePiece';
+import { sentencePieceNotes, sentencePieceRefusal, sentencePieceScores, spacePrefix } from './sentencePiece';
 
 /** Kinds of tokens (`llama_token_type`). */
 const tokenTypes = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
@@ -58,6 +58,10 @@ export async function tokenizerMetadata(checkpoint: Checkpoint, size: number): P
   }
   const definition = parsed.data;
   const sentencePiece = definition.model.byte_fallback === true;
+  const refusal = sentencePiece ? sentencePieceRefusal(content) : undefined;
+  if (refusal !== undefined) {
+    throw refused(tokenizerFile, refusal.place, refusal.reason);
+  }
   const pre = sentencePiece ? 'default' : preTokenizerName(content);
   if (pre === undefined) {
     throw refused(tokenizerFile, 'pre_tokenizer', 'llama.cpp has no pre-tokenizer with these patterns');
@@ -93,13 +97,14 @@ export async function tokenizerMetadata(checkpoint: Checkpoint, size: number): P
       ...idKeys({
         bos_token_id: bos,
         eos_token_id: specialId('eos', settings, checkpoint.config, ids),
-        unknown_token_id: specialId('unk', settings, checkpoint.config, ids),
+        unknown_token_id:
+          specialId('unk', settings, checkpoint.config, ids) ?? ids.get(definition.model.unk_token ?? ''),
         padding_token_id: specialId('pad', settings, checkpoint.config, ids),
       }),
       ['tokenizer.ggml.add_bos_token', { type: 'bool', value: beginning.length > 0 && beginning[0] === bos }],
       ...(await chatTemplate(checkpoint.folder, settings)),
     ],
-    notes: [],
+    notes: sentencePiece ? sentencePieceNotes(content) : [],
   };
 }
 
