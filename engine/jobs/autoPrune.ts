@@ -1,10 +1,14 @@
 import { SeededRandom } from '../numeric/seededRandom';
 import type { JobContext } from '../measure/jobContext';
+import { qualityOf } from '../measure/stateScores';
+import type { WindowContent } from '../methods/budgets/heldOutChoice';
+import { choosePlan } from '../methods/prune/choosePlan';
 import { gatesInflate } from '../methods/prune/foldedCorrection';
 import type { PruneMethod } from '../methods/prune/method';
 import { pruneMethods, type SinglePruneMethodName } from '../methods/prune/registry';
 import { searchSets } from '../methods/prune/searchSets';
 import { cancelledError, TunerError } from '../protocol/errors';
+import type { WindowScores } from '../protocol/budget';
 import type { PruneCandidate, PruneCorrectionName, PruneParams, PruneQuality, PruneResult } from '../protocol/pruning';
 import { partOfJob } from './budgetTables';
 import type { MethodScores } from './expertScores';
@@ -15,9 +19,6 @@ import { pruneBy, type PrunedLayers, type PruneTarget } from './singlePrune';
 
 /** Random controls that are measured besides the methods. */
 const controls = 2;
-
-/** Best plans that are measured with corrected gates as well, and from which the search draws. */
-const finalists = 3;
 
 /** Shares of the progress: rankings, measurements of the candidates, search. */
 const rankShare = 0.2;
@@ -48,21 +49,25 @@ interface Candidate {
 }
 
 interface MeasuredCandidate extends Candidate {
+  readonly windows: WindowScores;
   readonly measured: PruneQuality;
 }
 
 /**
- * The best measured plan: every method that has what it needs, and random controls, are measured on held-out text (KL divergence from the
- * full model); a search in single layers starts from the best; the best plans are measured with corrected gates too. Since the result is
- * the minimum over all of them on the same tokens, no single method measures better there. Cancelling ends it with the best so far.
+ * The best measured plan: every method that has what it needs, and random controls, are measured on held-out text, with corrected gates
+ * too where these grow; a search in single layers starts from the plan nearest to the full model. Since the choice is among all of them
+ * on the same windows ({@link choosePlan}), no single method measures better there by more than the noise. Cancelling ends it with the
+ * best so far.
  * @throws TunerError `cancelled` before the first measurement, and those of ranking and measuring
  */
 export async function autoPrune(request: AutoPruneRequest): Promise<AutoPrune> {
   const { params, heldOut, job } = request;
-  const { candidates, rankings, notes } = await namedCandidates(request);
+  const { plans, rankings, notes } = await namedCandidates(request);
+  const candidates = plans.flatMap((plan) => bothCorrections(request, plan));
   const measured: MeasuredCandidate[] = [];
   const add = async (candidate: Candidate) => {
-    measured.push({ ...candidate, measured: await heldOut.measure(candidate.model) });
+    const windows = await heldOut.measure(candidate.model);
+    measured.push({ ...candidate, windows, measured: qualityOf(windows) });
     measured.sort((left, right) => left.measured.kl - right.measured.kl);
   };
   for (const [at, candidate] of candidates.entries()) {
@@ -78,24 +83,19 @@ export async function autoPrune(request: AutoPruneRequest): Promise<AutoPrune> {
   const left = params.evaluations - candidates.length;
   await untilCancelled(job, async () => {
     const found = left > 0 ? await searchFrom(request, measured, left) : undefined;
-    if (found !== undefined) {
-      await add(found);
-    }
-    for (const candidate of measured.slice(0, finalists)) {
-      const corrected = withCorrection(request, candidate);
-      if (corrected !== undefined) {
-        await add(corrected);
-      }
+    for (const candidate of found === undefined ? [] : bothCorrections(request, found)) {
+      await add(candidate);
     }
   });
-  const best = measured[0]!;
+  const content: WindowContent = params.perDocument ? 'items' : 'text';
+  const best = choosePlan(measured, content);
   return {
     keep: best.model.keep,
     scores: best.scores,
     correction: best.model.correction === undefined ? undefined : [...best.model.correction],
     chosen: best.name,
     measured: best.measured,
-    candidates: listed(candidates, measured),
+    candidates: listed(candidates, [best, ...measured.filter((other) => other !== best)]),
     rankings,
     notes,
     ...(job.signal.aborted ? { interrupted: true } : {}),
@@ -118,7 +118,7 @@ async function untilCancelled(job: JobContext, work: () => Promise<void>): Promi
 /** The plans of all methods that have what they need, each with its own kept sets; equal plans are kept, as they cost nothing. */
 async function namedCandidates(
   request: AutoPruneRequest,
-): Promise<{ candidates: Candidate[]; rankings: MethodScores[]; notes: string[] }> {
+): Promise<{ plans: Candidate[]; rankings: MethodScores[]; notes: string[] }> {
   const { params, target, sources, job } = request;
   const methods: PruneMethod[] = Object.values(pruneMethods);
   const runs = methods.flatMap((method) => {
@@ -127,7 +127,7 @@ async function namedCandidates(
     const shapes = target.ragged ? [true, false] : [false];
     return seeds.flatMap((seed) => shapes.map((ragged) => ({ method, seed, ragged })));
   });
-  const candidates: Candidate[] = [];
+  const plans: Candidate[] = [];
   const rankings = new Map<SinglePruneMethodName, MethodScores>();
   const notes: string[] = [];
   for (const [at, { method, seed, ragged }] of runs.entries()) {
@@ -135,7 +135,7 @@ async function namedCandidates(
     try {
       const { keep, scores } = await pruneBy(method, { ...target, ragged }, sources, seed, part);
       const name = target.ragged && !ragged ? `${method.name} (uniform)` : method.name;
-      candidates.push({ name, scores, model: { keep, correction: requestedCorrection(request, keep) } });
+      plans.push({ name, scores, model: { keep, correction: requestedCorrection(request, keep) } });
       const key = method.name as SinglePruneMethodName;
       rankings.set(key, { method: key, scores });
     } catch (error) {
@@ -148,10 +148,10 @@ async function namedCandidates(
       }
     }
   }
-  if (candidates.every(({ name }) => name.startsWith('random'))) {
+  if (plans.every(({ name }) => name.startsWith('random'))) {
     throw needsText('auto');
   }
-  return { candidates, rankings: [...rankings.values()], notes };
+  return { plans, rankings: [...rankings.values()], notes };
 }
 
 function requestedCorrection({ params, sources }: AutoPruneRequest, keep: number[][]): number[] | undefined {
@@ -161,15 +161,16 @@ function requestedCorrection({ params, sources }: AutoPruneRequest, keep: number
     : undefined;
 }
 
-/** The same plan with corrected gates, where the person left the choice and the router has growing gates. */
-function withCorrection({ params, sources }: AutoPruneRequest, candidate: Candidate): Candidate | undefined {
+/** A plan, and the same one with the other gates, where the person left the choice and the router has growing gates. */
+function bothCorrections({ params, sources }: AutoPruneRequest, candidate: Candidate): Candidate[] {
   const { blocks, statistics, tags } = sources;
-  const open = params.correction === undefined && candidate.model.correction === undefined;
-  if (!open || statistics === undefined || !blocks.some(({ router }) => gatesInflate(router))) {
-    return undefined;
+  const { keep, correction } = candidate.model;
+  const open = params.correction === undefined && statistics !== undefined;
+  if (!open || !blocks.some(({ router }) => gatesInflate(router))) {
+    return [candidate];
   }
-  const correction = foldedFactors(blocks, statistics, tags, candidate.model.keep);
-  return { ...candidate, model: { keep: candidate.model.keep, correction } };
+  const other = correction === undefined ? foldedFactors(blocks, statistics, tags, keep) : undefined;
+  return [candidate, { ...candidate, model: { keep, correction: other } }];
 }
 
 async function searchFrom(
@@ -177,18 +178,21 @@ async function searchFrom(
   measured: readonly MeasuredCandidate[],
   evaluations: number,
 ): Promise<Candidate | undefined> {
-  const { params, target, searched, job } = request;
+  const { params, target, searched, sources, job } = request;
+  const { blocks, statistics, tags } = sources;
+  // Sets are compared with the gates with which the best of them did best.
+  const corrected = measured[0]!.model.correction !== undefined;
   const model = (keep: readonly (readonly number[])[]): Candidate['model'] => {
     const copy = keep.map((set) => [...set]);
-    return { keep: copy, correction: requestedCorrection(request, copy) };
+    return { keep: copy, correction: corrected ? foldedFactors(blocks, statistics!, tags, copy) : undefined };
   };
   const search = searchSets({
-    plans: measured.map(({ model: { keep } }) => keep),
+    plans: [...new Set(measured.map(({ model: { keep } }) => keep))],
     limits: target.layers.map(({ experts, pinned, groups }) => ({ experts, pinned, groups: groups?.count ?? 1 })),
     evaluations,
     random: new SeededRandom(params.seed),
     signal: job.signal,
-    measure: async (plan, base) => (await searched.measure(model(plan), model(base))).kl,
+    measure: async (plan, base) => qualityOf(await searched.measure(model(plan), model(base))).kl,
   });
   let best = measured[0]!.model.keep as readonly (readonly number[])[];
   await untilCancelled(job, async () => {
@@ -202,7 +206,7 @@ async function searchFrom(
   return same ? undefined : { name: 'search', scores: measured[0]!.scores, model: model(best) };
 }
 
-/** All candidates, best measured first; those that were not measured last. */
+/** All candidates, measured ones first in the given order. */
 function listed(candidates: readonly Candidate[], measured: readonly MeasuredCandidate[]): PruneCandidate[] {
   const entry = ({ name, model }: Candidate, quality: PruneQuality | null): PruneCandidate => ({
     name,

@@ -4,7 +4,7 @@ import { specTensors } from '../families/specTensors';
 import type { JobContext } from '../measure/jobContext';
 import { batchSequences } from '../measure/sequenceBatches';
 import { VariantMeter, type Variant } from '../measure/variantMeter';
-import { pruneQualitySchema, type PruneQuality } from '../protocol/pruning';
+import { windowScoresSchema, type WindowScores } from '../protocol/budget';
 import { prunedBlock } from '../transform/pruneStage';
 import { runtimeKey } from '../runtime/graphTargets';
 import type { RuntimeOptions } from '../runtime/session';
@@ -14,7 +14,7 @@ import type { OpenModel } from './openModel';
 import { ResultCache } from './resultCache';
 
 /** Part of every cache key: raise it when the meaning of a measurement changes. */
-const measurementVersion = 1;
+const measurementVersion = 2;
 
 /** What a plan does to the experts of a model. */
 export interface PrunedModel {
@@ -61,19 +61,25 @@ export class PruneMeasurements {
     return new PruneMeasurements(decoder, reference, sequences, runtime, cache, job);
   }
 
-  /** @param base a model measured before from which this one differs in few layers */
-  async measure(pruned: PrunedModel, base?: PrunedModel): Promise<PruneQuality> {
+  /**
+   * Scores of every sequence.
+   * @param base a model measured before from which this one differs in few layers
+   */
+  async measure(pruned: PrunedModel, base?: PrunedModel): Promise<WindowScores> {
     const key = ResultCache.key([this.reference, pruned.keep, pruned.correction ?? null]);
-    const cached = pruneQualitySchema.safeParse(await this.cache.readLayer(key));
+    const cached = windowScoresSchema.safeParse(await this.cache.readLayer(key));
     if (cached.success) {
       return cached.data;
     }
     this.meter ??= this.openMeter();
     const meter = await this.meter;
-    const quality = await meter.measure(this.variant(pruned), base === undefined ? undefined : this.variant(base));
+    const windows = await meter.measureWindows(
+      this.variant(pruned),
+      base === undefined ? undefined : this.variant(base),
+    );
     this.made += 1;
-    await this.cache.writeLayer(key, quality);
-    return quality;
+    await this.cache.writeLayer(key, windows);
+    return windows;
   }
 
   async dispose(): Promise<void> {

@@ -1,7 +1,6 @@
 import type { DecoderLayerSpec, ModelSpec } from '../families/specification';
 import { decoderLayerGraph, layerNames, moeBlockOf } from '../graph/decoderLayerGraph';
-import { scoreGraph } from '../graph/modelEndsGraph';
-import type { AllocationQuality } from '../protocol/budget';
+import type { AllocationQuality, WindowScores } from '../protocol/budget';
 import { openGraph } from '../runtime/openGraph';
 import { floats, type RuntimeSession } from '../runtime/session';
 import { embedBatches } from './embedding';
@@ -10,7 +9,8 @@ import { step, type JobContext } from './jobContext';
 import { LayerInputs } from './layerInputs';
 import { allFinite, explainNonFinite } from './nonFinite';
 import type { SequenceBatch } from './sequenceBatches';
-import { scoreStates } from './stateScores';
+import { StateScorer } from './stateScorer';
+import { qualityOf } from './stateScores';
 
 const stepDeadlineSeconds = 300;
 
@@ -47,7 +47,7 @@ export class VariantMeter {
   private readonly inputs = new LayerInputs();
   private readonly sessions = new Map<DecoderLayerSpec, RuntimeSession>();
   private traces: Trace[] = [];
-  private score: RuntimeSession | undefined;
+  private scorer: StateScorer | undefined;
   private counter = 0;
 
   private constructor(private readonly options: VariantMeterOptions) {
@@ -60,7 +60,9 @@ export class VariantMeter {
       const key = meter.fresh();
       await embedBatches(options, (at, values) => meter.store.write(`${key}-${at}`, values));
       meter.traces.push(await meter.run(options.model.layers, [key]));
-      meter.score = await openGraph((target) => scoreGraph(options.model, true, target), options.runtime);
+      const after = meter.traces[0]!.states.at(-1)!;
+      const trained = (batch: number) => meter.store.read(`${after}-${batch}`);
+      meter.scorer = await StateScorer.open({ ...options, store: meter.store, trained });
       return meter;
     } catch (error) {
       await meter.dispose();
@@ -73,17 +75,23 @@ export class VariantMeter {
    * @param base a variant measured before whose hidden states are worth keeping; besides it only the trained model's stay
    */
   async measure(variant: Variant, base?: Variant): Promise<AllocationQuality> {
+    return qualityOf(await this.measureWindows(variant, base));
+  }
+
+  /** The same, window by window. */
+  async measureWindows(variant: Variant, base?: Variant): Promise<WindowScores> {
     await this.keepOnly(base);
     const shared = this.traces.map((trace) => sharedLayers(trace.variant, variant));
     const longest = Math.max(...shared);
     const start = this.traces[shared.indexOf(longest)]!;
     const made = await this.run(variant, start.states.slice(0, longest + 1));
     this.traces.push(made);
-    return this.compare(made.states.at(-1)!);
+    const after = made.states.at(-1)!;
+    return this.scorer!.score((batch) => this.store.read(`${after}-${batch}`));
   }
 
   async dispose(): Promise<void> {
-    await this.score?.dispose();
+    await this.scorer?.dispose();
     for (const session of this.sessions.values()) {
       await session.dispose();
     }
@@ -141,19 +149,6 @@ export class VariantMeter {
     });
     this.sessions.set(layer, opened);
     return opened;
-  }
-
-  private compare(after: string): Promise<AllocationQuality> {
-    const { model, batches, sequences, job } = this.options;
-    return scoreStates({
-      model,
-      batches,
-      sequences,
-      job,
-      score: this.score!,
-      baseline: (batch) => this.store.read(`${this.traces[0]!.states.at(-1)!}-${batch}`),
-      changed: (batch) => this.store.read(`${after}-${batch}`),
-    });
   }
 
   /** Drops the traces that are neither the trained model's nor the given one, and the states only they had. */
