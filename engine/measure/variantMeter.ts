@@ -1,5 +1,6 @@
 import type { DecoderLayerSpec, ModelSpec } from '../families/specification';
 import { decoderLayerGraph, layerNames, moeBlockOf } from '../graph/decoderLayerGraph';
+import { scoreGraph } from '../graph/modelEndsGraph';
 import type { AllocationQuality, WindowScores } from '../protocol/budget';
 import { openGraph } from '../runtime/openGraph';
 import { floats, type RuntimeSession } from '../runtime/session';
@@ -9,8 +10,7 @@ import { step, type JobContext } from './jobContext';
 import { LayerInputs } from './layerInputs';
 import { allFinite, explainNonFinite } from './nonFinite';
 import type { SequenceBatch } from './sequenceBatches';
-import { StateScorer } from './stateScorer';
-import { qualityOf } from './stateScores';
+import { qualityOf, scoreWindows } from './stateScores';
 
 const stepDeadlineSeconds = 300;
 
@@ -47,7 +47,7 @@ export class VariantMeter {
   private readonly inputs = new LayerInputs();
   private readonly sessions = new Map<DecoderLayerSpec, RuntimeSession>();
   private traces: Trace[] = [];
-  private scorer: StateScorer | undefined;
+  private score: RuntimeSession | undefined;
   private counter = 0;
 
   private constructor(private readonly options: VariantMeterOptions) {
@@ -60,9 +60,7 @@ export class VariantMeter {
       const key = meter.fresh();
       await embedBatches(options, (at, values) => meter.store.write(`${key}-${at}`, values));
       meter.traces.push(await meter.run(options.model.layers, [key]));
-      const after = meter.traces[0]!.states.at(-1)!;
-      const trained = (batch: number) => meter.store.read(`${after}-${batch}`);
-      meter.scorer = await StateScorer.open({ ...options, store: meter.store, trained });
+      meter.score = await openGraph((target) => scoreGraph(options.model, true, target), options.runtime);
       return meter;
     } catch (error) {
       await meter.dispose();
@@ -86,12 +84,11 @@ export class VariantMeter {
     const start = this.traces[shared.indexOf(longest)]!;
     const made = await this.run(variant, start.states.slice(0, longest + 1));
     this.traces.push(made);
-    const after = made.states.at(-1)!;
-    return this.scorer!.score((batch) => this.store.read(`${after}-${batch}`));
+    return this.compare(made.states.at(-1)!);
   }
 
   async dispose(): Promise<void> {
-    await this.scorer?.dispose();
+    await this.score?.dispose();
     for (const session of this.sessions.values()) {
       await session.dispose();
     }
@@ -149,6 +146,19 @@ export class VariantMeter {
     });
     this.sessions.set(layer, opened);
     return opened;
+  }
+
+  private compare(after: string): Promise<WindowScores> {
+    const { model, batches, sequences, job } = this.options;
+    return scoreWindows({
+      model,
+      batches,
+      sequences,
+      job,
+      score: this.score!,
+      baseline: (batch) => this.store.read(`${this.traces[0]!.states.at(-1)!}-${batch}`),
+      changed: (batch) => this.store.read(`${after}-${batch}`),
+    });
   }
 
   /** Drops the traces that are neither the trained model's nor the given one, and the states only they had. */
