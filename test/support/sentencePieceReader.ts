@@ -30,7 +30,7 @@ function cutOut(text: string, own: readonly string[]): string[] {
 }
 
 function merged(text: string, ids: ReadonlyMap<string, number>, scores: readonly number[]): number[] {
-  const symbols = [...text];
+  const symbols = Array.from(text);
   for (;;) {
     let best = -1;
     let most = -Infinity;
