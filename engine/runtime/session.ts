@@ -141,8 +141,9 @@ export function integers(results: Results, name: string): BigInt64Array {
   return value.data;
 }
 
+/** CUBLAS failure 3 is CUBLAS_STATUS_ALLOC_FAILED: a session that finds no memory for the library's own handle says it so. */
 const outOfMemoryPattern =
-  /out of (device |host )?memory|failed to allocate|bad_alloc|cudaErrorMemoryAllocation|CUBLAS_STATUS_ALLOC_FAILED|E_OUTOFMEMORY|OUT_OF_(DEVICE|HOST)_MEMORY/i;
+  /out of (device |host )?memory|failed to allocate|bad_alloc|cudaErrorMemoryAllocation|CUBLAS_STATUS_ALLOC_FAILED|CUBLAS failure 3\b|E_OUTOFMEMORY|OUT_OF_(DEVICE|HOST)_MEMORY/i;
 
 /** What drivers say when a device does not answer any more; the process cannot use it again. */
 const deviceFailedPattern =
