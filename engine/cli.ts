@@ -1,10 +1,12 @@
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { CommanderError } from 'commander';
 import { createProgram } from './commandLine/commands';
 import { exitCodes } from './commandLine/session';
 
 /** Entry of `moe-tuner`. Wrong usage exits with 2, as commander prints it; help and version exit with 0. */
 async function main(): Promise<void> {
-  const program = createProgram(__dirname);
+  const program = await createProgram(process.argv.slice(2), path.dirname(fileURLToPath(import.meta.url)));
   program.exitOverride();
   program.commands.forEach((command) => command.exitOverride());
   try {

@@ -1,3 +1,5 @@
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import {
   createMessageConnection,
   IPCMessageReader,
@@ -143,5 +145,5 @@ function parseMessage<Schema extends z.ZodType>(schema: Schema, value: unknown, 
 process.on('disconnect', () => process.exit(0));
 new EngineServer(
   createMessageConnection(new IPCMessageReader(process), new IPCMessageWriter(process)),
-  __dirname,
+  path.dirname(fileURLToPath(import.meta.url)),
 ).listen();

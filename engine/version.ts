@@ -1,4 +1,4 @@
-import packageManifest from '../package.json';
+import { version } from '../package.json';
 
 /** Versions that reports and provenance name. */
-export const engineVersion: string = packageManifest.version;
+export const engineVersion: string = version;

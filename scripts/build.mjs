@@ -1,5 +1,5 @@
-import { chmodSync, existsSync, readdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { build as bundle, context } from 'esbuild';
 import { root } from './support/paths.mjs';
@@ -12,8 +12,8 @@ import { root } from './support/paths.mjs';
  * @property {boolean} [tests] Bundle the integration tests as well; default true.
  *
  * @typedef {object} Target
- * @property {string} source
- * @property {string} output Path below the output folder.
+ * @property {readonly string[]} sources
+ * @property {string} output Path of the bundle below the output folder; empty for several bundles in that folder.
  * @property {import('esbuild').BuildOptions} options
  */
 
@@ -27,47 +27,81 @@ const importMetaUrl = {
 const node = {
   platform: 'node',
   target: 'node20',
-  format: 'cjs',
   // Prefer ES modules where a package offers both: they can be tree-shaken.
   mainFields: ['module', 'main'],
+  // Names of classes and functions appear in error reports and logs.
+  keepNames: true,
+};
+
+/** @type {import('esbuild').BuildOptions} */
+const commonjs = {
+  ...node,
+  format: 'cjs',
   define: importMetaUrl.define,
   banner: { js: importMetaUrl.banner },
 };
 
+/** Packages that are CommonJS ask for modules of Node with require, which ES modules lack. */
+const requireOfModules =
+  "import { createRequire as createRequireOfBundle } from 'node:module';const require = createRequireOfBundle(import.meta.url);";
+
 /** @type {import('esbuild').BuildOptions} */
 const browser = { platform: 'browser', target: 'chrome120', format: 'iife', minify: true };
 
+/** Programs of the engine: source, name, and the first line of the script that starts it. */
+const programs = [
+  { source: 'engine/server.ts', name: 'engine', start: '' },
+  { source: 'engine/probe.ts', name: 'probe', start: '' },
+  { source: 'engine/cli.ts', name: 'cli', start: '#!/usr/bin/env node\n' },
+];
+
+/** Folder of the parts that programs share, or that they load only when they need them. */
+const chunks = 'chunks';
+
+/** A program that runs while it is built anew may still load parts of its own build. */
+const keptChunksMilliseconds = 3600 * 1000;
+
+/**
+ * One bundle for each program would be read and compiled whole at every start; parts load with the command that needs them.
+ * @type {Target}
+ */
+export const engineTarget = {
+  sources: programs.map(({ source }) => source),
+  output: '',
+  options: {
+    ...node,
+    format: 'esm',
+    splitting: true,
+    entryNames: '[name]',
+    chunkNames: `${chunks}/[name]-[hash]`,
+    outExtension: { '.js': '.mjs' },
+    entryPoints: programs.map(({ source, name }) => ({ in: source, out: name })),
+    external: ['onnxruntime-node'],
+    banner: { js: requireOfModules },
+  },
+};
+
 /** @type {readonly Target[]} */
 const targets = [
-  { source: 'extension/extension.ts', output: 'extension.js', options: { ...node, external: ['vscode'] } },
-  { source: 'engine/server.ts', output: 'engine.js', options: { ...node, external: ['onnxruntime-node'] } },
-  { source: 'engine/probe.ts', output: 'probe.js', options: { ...node, external: ['onnxruntime-node'] } },
-  {
-    source: 'engine/cli.ts',
-    output: 'cli.js',
-    options: {
-      ...node,
-      external: ['onnxruntime-node'],
-      banner: { js: `#!/usr/bin/env node\n${importMetaUrl.banner}` },
-    },
-  },
-  { source: 'webviews/dashboard/main.ts', output: 'webviews/dashboard.js', options: browser },
-  { source: 'webviews/plan-editor/main.ts', output: 'webviews/planEditor.js', options: browser },
-  { source: 'webviews/playground/main.ts', output: 'webviews/playground.js', options: browser },
+  { sources: ['extension/extension.ts'], output: 'extension.js', options: { ...commonjs, external: ['vscode'] } },
+  engineTarget,
+  { sources: ['webviews/dashboard/main.ts'], output: 'webviews/dashboard.js', options: browser },
+  { sources: ['webviews/plan-editor/main.ts'], output: 'webviews/planEditor.js', options: browser },
+  { sources: ['webviews/playground/main.ts'], output: 'webviews/playground.js', options: browser },
 ];
 
 /** @returns {Target[]} One bundle for each file in test/integration, as Mocha loads them one by one. */
 function integrationTargets() {
   const folder = 'test/integration';
   if (!existsSync(join(root, folder))) {
-    return [{ source: `${folder}/index.ts`, output: 'test/integration/index.js', options: node }];
+    return [{ sources: [`${folder}/index.ts`], output: 'test/integration/index.js', options: commonjs }];
   }
   return readdirSync(join(root, folder))
     .filter((name) => name.endsWith('.ts'))
     .map((name) => ({
-      source: `${folder}/${name}`,
+      sources: [`${folder}/${name}`],
       output: `test/integration/${name.replace(/\.ts$/, '.js')}`,
-      options: { ...node, external: ['vscode', 'mocha', 'onnxruntime-node'] },
+      options: { ...commonjs, external: ['vscode', 'mocha', 'onnxruntime-node'] },
     }));
 }
 
@@ -78,9 +112,9 @@ function integrationTargets() {
 function plan(options) {
   const outdir = options.outdir ?? join(root, 'dist');
   const wanted = [...targets, ...(options.tests === false ? [] : integrationTargets())];
-  const missing = wanted.filter(({ source }) => !existsSync(join(root, source)));
+  const missing = wanted.filter(({ sources }) => !sources.every((source) => existsSync(join(root, source))));
   if (missing.length > 0) {
-    const list = missing.map(({ source }) => source).join(', ');
+    const list = missing.flatMap(({ sources }) => sources).join(', ');
     if (options.strict) {
       throw new Error(`Cannot build: ${list} missing.`);
     }
@@ -91,15 +125,13 @@ function plan(options) {
     .map((target) => ({
       target,
       settings: {
+        entryPoints: [...target.sources],
+        ...(target.output === '' ? { outdir } : { outfile: join(outdir, target.output) }),
         ...target.options,
         absWorkingDir: root,
-        entryPoints: [target.source],
-        outfile: join(outdir, target.output),
         bundle: true,
         sourcemap: options.production ? false : 'linked',
         minify: options.production ?? target.options.minify ?? false,
-        // Names of classes and functions appear in error reports and logs.
-        keepNames: target.options.platform === 'node',
         legalComments: 'none',
         logLevel: 'warning',
       },
@@ -115,11 +147,31 @@ export async function build(options = {}) {
   // Bundles of deleted tests must not run again.
   rmSync(join(outdir, 'test'), { recursive: true, force: true });
   const results = await Promise.all(plan(options).map(({ settings }) => bundle({ ...settings, metafile: true })));
-  const cli = join(outdir, 'cli.js');
-  if (existsSync(cli)) {
-    chmodSync(cli, 0o755);
+  writeStarts(outdir);
+  const written = new Set(
+    results.flatMap(({ metafile }) => Object.keys(metafile.outputs).map((path) => basename(path))),
+  );
+  for (const name of readdirSync(join(outdir, chunks)).filter((each) => !written.has(each))) {
+    const old = join(outdir, chunks, name);
+    if (Date.now() - statSync(old).mtimeMs > keptChunksMilliseconds) {
+      rmSync(old);
+    }
   }
   return results.flatMap(({ metafile }) => Object.keys(metafile.inputs));
+}
+
+/**
+ * Programs are started by a file that is CommonJS by its name, as Node and VS Code expect of a .js file of this package.
+ * @param {string} outdir
+ */
+function writeStarts(outdir) {
+  mkdirSync(outdir, { recursive: true });
+  for (const { name, start } of programs) {
+    const file = join(outdir, `${name}.js`);
+    rmSync(`${file}.map`, { force: true });
+    writeFileSync(file, `${start}import('./${name}.mjs');\n`);
+    chmodSync(file, 0o755);
+  }
 }
 
 /** Rebuilds on every change; the two lines frame a rebuild for the problem matcher of .vscode/tasks.json. */
@@ -132,6 +184,7 @@ async function watch() {
       pluginBuild.onEnd(() => console.log('[watch] build finished'));
     },
   };
+  writeStarts(join(root, 'dist'));
   const contexts = await Promise.all(plan({}).map(({ settings }) => context({ ...settings, plugins: [frame] })));
   await Promise.all(contexts.map((each) => each.watch()));
 }

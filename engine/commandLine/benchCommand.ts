@@ -7,13 +7,14 @@ import {
   type BenchResult,
 } from '../protocol/bench';
 import type { CommandModule } from './commandModule';
+import { runEngineCommand } from './engineCommand';
 import { activeExpertsList, parameters, positiveInteger } from './optionValues';
-import { runCommand, type CommonOptions } from './session';
+import type { CommonOptions } from './session';
 import { bytes, percent, significant, textTable } from './table';
 
 /** Adds `bench`: measured speed of the exported model. */
 export const benchCommand: CommandModule = (command, programDirectory) => {
-  command('bench <checkpoint>', 'measure the speed of the exported model, and of a plan against it')
+  command
     .option('--plan <file>', 'plan to compare with the baseline')
     .option('--active-experts <list>', 'one number, or one per MoE layer separated by commas', activeExpertsList)
     .option('--batch <n>', 'sequences generated at once', positiveInteger, 1)
@@ -21,7 +22,7 @@ export const benchCommand: CommandModule = (command, programDirectory) => {
     .option('--tokens <n>', 'tokens generated after each prompt', positiveInteger, defaultBenchTokens)
     .option('--rounds <n>', 'measured rounds; medians count', positiveInteger, defaultBenchRounds)
     .action((checkpoint: string, options: CommonOptions) =>
-      runCommand(
+      runEngineCommand(
         options,
         programDirectory,
         (services, job) => bench(parameters(benchParamsSchema, { checkpoint, ...options }), services, job),

@@ -1,13 +1,14 @@
 import { calibrate } from '../jobs/calibrate';
 import { calibrateParamsSchema, defaultCalibrationSample, type CalibrateResult } from '../protocol/calibration';
 import type { CommandModule } from './commandModule';
+import { runEngineCommand } from './engineCommand';
 import { nonNegativeInteger, parameters, positiveInteger } from './optionValues';
-import { runCommand, type CommonOptions } from './session';
+import type { CommonOptions } from './session';
 import { bytes, significant, textTable } from './table';
 
 /** `calibrate`: one pass of text through the model, written to a statistics file. */
 export const calibrateCommand: CommandModule = (command, programDirectory) => {
-  command('calibrate <checkpoint>', 'record on text what the router and every expert really do')
+  command
     .option(
       '--text <files...>',
       'texts: .txt, .jsonl with "text" and perhaps "task" or "domain", or .json with named lists',
@@ -22,7 +23,7 @@ export const calibrateCommand: CommandModule = (command, programDirectory) => {
     .option('--trace', 'also write which experts every token chose')
     .option('--seed <n>', 'seed of the sample', nonNegativeInteger, 0)
     .action((checkpoint: string, options: CommonOptions) =>
-      runCommand(
+      runEngineCommand(
         options,
         programDirectory,
         (services, job) => calibrate(parameters(calibrateParamsSchema, { checkpoint, ...options }), services, job),

@@ -1,7 +1,4 @@
 import type { Command } from 'commander';
 
-/** Makes a command that accepts the options all commands share. */
-export type MakeCommand = (usage: string, description: string) => Command;
-
-/** Adds one command to the program. `programDirectory` is the folder of the running bundle. */
-export type CommandModule = (command: MakeCommand, programDirectory: string) => void;
+/** Adds options and action to a command that has those all commands share. `programDirectory` is the folder of the running bundle. */
+export type CommandModule = (command: Command, programDirectory: string) => void;

@@ -2,8 +2,9 @@ import { generate } from '../jobs/generate';
 import { readPromptIds } from '../jobs/tensorInput';
 import { defaultGeneratedTokens, generateParamsSchema, type GenerateResult } from '../protocol/generation';
 import type { CommandModule } from './commandModule';
+import { runEngineCommand } from './engineCommand';
 import { activeExpertsList, nonNegativeInteger, nonNegativeNumber, parameters, positiveInteger } from './optionValues';
-import { runCommand, type CommonOptions } from './session';
+import type { CommonOptions } from './session';
 import { percent, significant } from './table';
 
 interface GenerateOptions extends CommonOptions {
@@ -12,7 +13,7 @@ interface GenerateOptions extends CommonOptions {
 
 /** Adds `generate`: text of the model and of a plan side by side. */
 export const generateCommand: CommandModule = (command, programDirectory) => {
-  command('generate <checkpoint>', 'go on from a prompt with the model, and with a plan beside it')
+  command
     .option('--prompt <text>', 'text to go on from')
     .option('--ids <file>', 'JSON file with [id, …] to go on from, in place of a text')
     .option('--plan <file>', 'plan to compare with the baseline')
@@ -21,7 +22,7 @@ export const generateCommand: CommandModule = (command, programDirectory) => {
     .option('--temperature <t>', '0 always takes the most likely token', nonNegativeNumber, 0)
     .option('--seed <n>', 'seed of the random choice', nonNegativeInteger, 0)
     .action((checkpoint: string, { ids, ...options }: GenerateOptions) =>
-      runCommand(
+      runEngineCommand(
         options,
         programDirectory,
         async (services, job) => {

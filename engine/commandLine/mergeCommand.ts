@@ -10,16 +10,14 @@ import {
   type MergeResult,
 } from '../protocol/merging';
 import type { CommandModule } from './commandModule';
+import { runEngineCommand } from './engineCommand';
 import { nonNegativeInteger, nonNegativeNumber, parameters, positiveInteger, positiveNumber } from './optionValues';
-import { runCommand, type CommonOptions } from './session';
+import type { CommonOptions } from './session';
 import { bytes, textTable } from './table';
 
 /** Adds `merge`: which experts become one. */
 export const mergeCommand: CommandModule = (command, programDirectory) => {
-  command(
-    'merge <checkpoint>',
-    'choose experts that become one, measured against pruning to the same size, and write a plan',
-  )
+  command
     .addOption(
       new Option('--method <name>', 'how groups are chosen').choices([...mergeMethodNames]).default('mergemoe'),
     )
@@ -62,7 +60,7 @@ export const mergeCommand: CommandModule = (command, programDirectory) => {
     .option('--seed <n>', 'seed', nonNegativeInteger, 0)
     .option('--out <file>', 'plan file to create or update')
     .action((checkpoint: string, options: CommonOptions) =>
-      runCommand(
+      runEngineCommand(
         options,
         programDirectory,
         (services, job) => merge(parameters(mergeParamsSchema, { checkpoint, ...options }), services, job),

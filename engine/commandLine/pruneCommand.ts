@@ -8,13 +8,14 @@ import {
   pruneParamsSchema,
 } from '../protocol/pruning';
 import type { CommandModule } from './commandModule';
+import { runEngineCommand } from './engineCommand';
 import { nonNegativeInteger, parameters, positiveInteger, share } from './optionValues';
 import { renderPrune } from './renderPrune';
-import { runCommand, type CommonOptions } from './session';
+import type { CommonOptions } from './session';
 
 /** `moe-tuner prune`: which experts stay, by one method or by measuring all of them. */
 export const pruneCommand: CommandModule = (command, programDirectory) => {
-  command('prune <checkpoint>', 'choose which experts of every layer stay and write a plan')
+  command
     .addOption(new Option('--method <name>', 'how experts are ranked').choices([...pruneMethodNames]).default('auto'))
     .requiredOption('--ratio <share>', 'share of the experts that goes, for example 0.25', share)
     .option('--text <files...>', 'calibration text; .jsonl lines may carry a "task" or "domain"')
@@ -42,7 +43,7 @@ export const pruneCommand: CommandModule = (command, programDirectory) => {
     .option('--seed <n>', 'seed of samples, controls and searches', nonNegativeInteger, 0)
     .option('--out <file>', 'plan file to create or update')
     .action((checkpoint: string, options: CommonOptions) =>
-      runCommand(
+      runEngineCommand(
         options,
         programDirectory,
         (services, job) => prune(parameters(pruneParamsSchema, { checkpoint, ...options }), services, job),

@@ -15,8 +15,9 @@ import {
   type RoundingAnalysisResult,
 } from '../protocol/roundingAnalysis';
 import type { CommandModule } from './commandModule';
+import { runEngineCommand } from './engineCommand';
 import { nonNegativeInteger, parameters, positiveInteger, positiveNumber } from './optionValues';
-import { runCommand, type CommonOptions } from './session';
+import type { CommonOptions } from './session';
 import { bytes, percent, significant, textTable } from './table';
 
 interface QuantizeOptions extends CommonOptions {
@@ -26,7 +27,7 @@ interface QuantizeOptions extends CommonOptions {
 
 /** Adds `quantize`: bits and rounding of the experts. */
 export const quantizeCommand: CommandModule = (command, programDirectory) => {
-  command('quantize <checkpoint>', 'round the weights of experts, and choose bits where they matter')
+  command
     .option('--bits <b>', 'the same bits everywhere: 2, 3, 4 or 8', positiveInteger)
     .option('--average-bits <a>', 'mean bits of the codes, spent where they matter', positiveNumber)
     .option('--effective-bits <e>', 'mean bits with scales and zero points, spent where they matter', positiveNumber)
@@ -57,7 +58,7 @@ export const quantizeCommand: CommandModule = (command, programDirectory) => {
     .option('--out <file>', 'plan file to create or update')
     .action((checkpoint: string, { maxBytes, analyse, ...options }: QuantizeOptions) =>
       analyse === undefined
-        ? runCommand(
+        ? runEngineCommand(
             options,
             programDirectory,
             (services, job) => {
@@ -66,7 +67,7 @@ export const quantizeCommand: CommandModule = (command, programDirectory) => {
             },
             renderQuantization,
           )
-        : runCommand(
+        : runEngineCommand(
             options,
             programDirectory,
             (services, job) => {

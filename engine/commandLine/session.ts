@@ -1,11 +1,6 @@
-import os from 'node:os';
-import path from 'node:path';
-import { createServices } from '../jobs/createServices';
-import type { EngineServices } from '../jobs/services';
 import type { JobContext } from '../measure/jobContext';
 import { toTunerError, type ErrorKind } from '../protocol/errors';
-import { engineSettingsSchema } from '../protocol/settings';
-import type { ProviderName } from '../protocol/doctor';
+import type { ProviderName } from '../protocol/providerNames';
 import { ProgressLine } from './progressLine';
 
 /** Exit codes of the command line by kind of failure; 0 is success. */
@@ -25,17 +20,13 @@ export interface CommonOptions {
   readonly deviceMemory?: number;
 }
 
-/** Folder of cached measurements: MOE_TUNER_CACHE, else the user's cache folder. */
-export function defaultCacheDirectory(): string {
-  const { MOE_TUNER_CACHE, XDG_CACHE_HOME } = process.env;
-  return MOE_TUNER_CACHE ?? path.join(XDG_CACHE_HOME ?? path.join(os.homedir(), '.cache'), 'moe-tuner', 'results');
-}
-
-/** One run of the command line: progress on standard error, the result on standard output, Ctrl-C cancels. */
+/**
+ * One run of the command line: progress on standard error, the result on standard output, Ctrl-C cancels.
+ * @param job does the work; `warn` shows what went wrong beside it
+ */
 export async function runCommand<Result>(
-  options: CommonOptions,
-  programDirectory: string,
-  job: (services: EngineServices, job: JobContext) => Promise<Result>,
+  options: Pick<CommonOptions, 'json'>,
+  job: (job: JobContext, warn: (message: string) => void) => Promise<Result>,
   render: (result: Result) => string,
 ): Promise<void> {
   const progress = new ProgressLine(process.stderr);
@@ -50,17 +41,8 @@ export async function runCommand<Result>(
   process.on('SIGINT', interrupt);
   process.on('SIGTERM', interrupt);
   try {
-    const settings = engineSettingsSchema.parse({
-      provider: options.provider,
-      threads: options.threads,
-      ...(options.precision === undefined ? {} : { precision: options.precision }),
-      ...(options.runtime === undefined ? {} : { runtimeDirectory: path.resolve(options.runtime) }),
-      cacheDirectory: path.resolve(options.cache ?? defaultCacheDirectory()),
-      ...(options.hiddenMemory === undefined ? {} : { hiddenMemoryBytes: options.hiddenMemory * 2 ** 30 }),
-      ...(options.deviceMemory === undefined ? {} : { deviceMemoryBytes: options.deviceMemory * 2 ** 30 }),
-    });
-    const services = createServices(settings, programDirectory, (message) => progress.line(`warning: ${message}`));
-    const result = await job(services, progress.job(abort.signal));
+    const warn = (message: string) => progress.line(`warning: ${message}`);
+    const result = await job(progress.job(abort.signal), warn);
     progress.clear();
     process.stdout.write(`${options.json === true ? JSON.stringify(result) : render(result)}\n`);
     if (abort.signal.aborted) {

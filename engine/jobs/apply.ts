@@ -22,7 +22,7 @@ import { trainedActiveExperts } from './activeExperts';
 import { applyGguf, assertGgufBlocks, writesGguf } from './applyGguf';
 import { applyOnnx } from './applyOnnx';
 import { applyToOnnxModel } from './applyToOnnxModel';
-import { isOnnxModel } from '../onnxModel/openOnnxModel';
+import { isOnnxModel } from '../onnxModel/isOnnxModel';
 import { applyPacked, assertPackable, isPackedTarget } from './applyPacked';
 import { openModel, type OpenModel } from './openModel';
 import { readPlan } from './planFile';

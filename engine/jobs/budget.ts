@@ -12,7 +12,7 @@ import { chooseByCost, countedCosts, type CostTable } from './budgetCosts';
 import { lossRows } from './budgetTables';
 import { assertGates, gateCorrection } from './budgetGates';
 import { budgetText } from './budgetText';
-import { isOnnxModel } from '../onnxModel/openOnnxModel';
+import { isOnnxModel } from '../onnxModel/isOnnxModel';
 import { budgetOnnx } from './budgetOnnx';
 import { openModel, planTarget, type OpenModel } from './openModel';
 import { assertPlanAccepts, lockedLayers, updatePlan } from './planFile';

@@ -1,5 +1,3 @@
-import { renormalises } from '../families/renormalises';
-import type { MoeBlockSpec } from '../families/specification';
 import { measureOnText } from '../measure/calibratedSensitivity';
 import { measureGateScales } from '../measure/gateScales';
 import type { JobContext } from '../measure/jobContext';
@@ -12,17 +10,12 @@ import type { PlanGates } from '../protocol/plan';
 import { trainedActiveExperts } from './activeExperts';
 import { calibrationText } from './calibrationText';
 import { attentionHeads } from './evaluate';
+import { gateReferenceRefusal } from './gateReference';
 import type { OpenModel } from './openModel';
 import { runtimeOptions, type EngineServices } from './services';
 
 /** Gaussian tokens behind a factor where there is no text. */
 const probeTokens = 8192;
-
-/** Why the routers have no denominator to choose a reference for; undefined where they have. */
-export function gateReferenceRefusal(blocks: readonly MoeBlockSpec[]): string | undefined {
-  const other = blocks.find(({ router }) => !renormalises(router.gates) || router.sparseMixer !== undefined);
-  return other && `The router of decoder layer ${other.layer} does not divide its gates by their sum.`;
-}
 
 /** @throws TunerError `usage` where the routers have no denominator to choose a reference for */
 export function assertGates({ resolved }: OpenModel, gates: BudgetParams['gates']): void {

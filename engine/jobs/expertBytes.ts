@@ -1,6 +1,6 @@
-import { specLinears } from '../families/specLinears';
+import { networkParameters } from '../families/networkParameters';
 import { specTensors } from '../families/specTensors';
-import type { FeedForwardSpec, MoeBlockSpec } from '../families/specification';
+import type { MoeBlockSpec } from '../families/specification';
 import { allBits } from '../methods/quantize/bitSizes';
 import { plannedGroups } from '../methods/quantize/projectionGroups';
 import type { PlanQuantize } from '../protocol/plan';
@@ -8,14 +8,6 @@ import { plannedBits } from '../transform/quantizeBits';
 import { bitTotals } from './quantizeReport';
 
 const bitsPerByte = 8;
-
-/** Parameters of one network, biases included. */
-export function networkParameters(network: FeedForwardSpec): number {
-  return specLinears(network).reduce(
-    (sum, { inputSize, outputSize, bias }) => sum + inputSize * outputSize + (bias ? outputSize : 0),
-    0,
-  );
-}
 
 /** Bytes of the routed experts as the checkpoint stores them. */
 export function storedExpertBytes(blocks: readonly MoeBlockSpec[]): number {

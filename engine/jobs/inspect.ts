@@ -2,17 +2,17 @@ import path from 'node:path';
 import type { CheckpointSummary, LayerSummary } from '../protocol/checkpointSummary';
 import type { TensorEntry } from '../checkpoint/types';
 import type { ResolvedModel } from '../families/resolveModel';
+import { networkParameters } from '../families/networkParameters';
 import { specTensors } from '../families/specTensors';
-import { isOnnxModel } from '../onnxModel/openOnnxModel';
-import { networkParameters } from './expertBytes';
-import { inspectOnnx } from './inspectOnnx';
-import { gateReferenceRefusal } from './budgetGates';
+import { isOnnxModel } from '../onnxModel/isOnnxModel';
+import { gateReferenceRefusal } from './gateReference';
 import { openModel } from './openModel';
 
 /** What the headers of a checkpoint say; no weights are read but samples of the routers. */
 export async function inspect(folder: string): Promise<CheckpointSummary> {
   if (await isOnnxModel(folder)) {
-    return inspectOnnx(folder);
+    // Most checkpoints are none: inspecting them does not load what reads ONNX files.
+    return (await import('./inspectOnnx')).inspectOnnx(folder);
   }
   const { checkpoint, resolved, fingerprint } = await openModel(folder);
   const blocks = new Map(resolved.blocks.map((block) => [block.layer, block]));

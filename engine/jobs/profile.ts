@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { layerFingerprint } from '../checkpoint/fingerprint';
 import { readTensorFloat32 } from '../checkpoint/readTensor';
 import type { MoeBlockSpec } from '../families/specification';

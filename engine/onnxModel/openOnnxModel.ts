@@ -1,4 +1,4 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { fromBinary } from '@bufbuild/protobuf';
 import { ModelProtoSchema, TensorProto_DataType as DataType, type ModelProto, type NodeProto } from 'onnx-buf';
@@ -6,8 +6,8 @@ import * as z from 'zod';
 import { parseJson } from '../checkpoint/jsonText';
 import { fileAccessError, readTextFile } from '../checkpoint/textFile';
 import { TunerError } from '../protocol/errors';
+import { configName } from './isOnnxModel';
 
-const configName = 'genai_config.json';
 /** A protobuf message cannot be larger; weights beyond lie in files beside the model. */
 const largestModelBytes = 2 ** 31;
 
@@ -54,12 +54,6 @@ export interface OnnxModel {
   /** Bytes of the model and of the files its weights lie in. */
   readonly bytes: number;
   readonly parameters: number;
-}
-
-/** Whether a folder holds an ONNX model with generation settings, and no weights in another form. */
-export async function isOnnxModel(folder: string): Promise<boolean> {
-  const names = await readdir(folder).catch(() => [] as string[]);
-  return names.includes(configName) && !names.some((name) => /\.safetensors(\.index\.json)?$/.test(name));
 }
 
 /**

@@ -1,10 +1,5 @@
 import * as z from 'zod';
-
-/** Execution providers a person can ask for. */
-export const providerNames = ['auto', 'cpu', 'cuda', 'webgpu', 'directml', 'coreml'] as const;
-
-/** Precisions in which experts can run on a GPU. */
-export const expertPrecisions = ['float32', 'float16', 'bfloat16'] as const;
+import { expertPrecisions } from './providerNames';
 
 export const providerReportSchema = z.object({
   name: z.string(),
@@ -27,6 +22,5 @@ export const doctorResultSchema = z.object({
   cacheDirectory: z.string(),
 });
 
-export type ProviderName = (typeof providerNames)[number];
 export type ProviderReport = z.infer<typeof providerReportSchema>;
 export type DoctorResult = z.infer<typeof doctorResultSchema>;

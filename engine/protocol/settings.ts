@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { expertPrecisions, providerNames } from './doctor';
+import { expertPrecisions, providerNames } from './providerNames';
 
 /** What a client may set for a whole engine process. */
 export const engineSettingsSchema = z.object({

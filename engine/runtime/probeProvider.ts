@@ -1,6 +1,6 @@
 import type { InferenceSession } from 'onnxruntime-node';
-import { z } from 'zod';
-import { expertPrecisions } from '../protocol/doctor';
+import * as z from 'zod';
+import { expertPrecisions } from '../protocol/providerNames';
 import { onnxruntime } from './onnxruntime';
 import { probeExperts } from './probeExperts';
 import { probeGraph } from './probeGraph';

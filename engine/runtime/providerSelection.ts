@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { providerReportSchema, type DoctorResult, type ProviderReport } from '../protocol/doctor';
 import { TunerError } from '../protocol/errors';
 import { missingLibraryAdvice } from './missingLibraries';

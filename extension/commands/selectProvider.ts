@@ -1,5 +1,6 @@
 import * as vscode from 'vscode';
-import { providerNames, type DoctorResult, type ProviderName } from '../../engine/protocol/doctor';
+import type { DoctorResult } from '../../engine/protocol/doctor';
+import { providerNames, type ProviderName } from '../../engine/protocol/providerNames';
 import { formatNumber } from '../common/format';
 import { localize } from '../common/localize';
 import { readSetting } from '../common/settings';

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { expertPrecisions, providerNames } from '../../engine/protocol/doctor';
+import { expertPrecisions, providerNames } from '../../engine/protocol/providerNames';
 
 /** Where a setting may be set: `machine` ones name places of one computer and never come from a workspace. */
 export type SettingScope = 'machine' | 'machine-overridable' | 'window' | 'resource';

@@ -35,6 +35,7 @@ describe('the package', () => {
     expect(names).toEqual(
       expect.arrayContaining([
         ...['dist/extension.js', 'dist/engine.js', 'dist/probe.js', 'dist/cli.js', 'dist/webviews/dashboard.js'],
+        ...['dist/engine.mjs', 'dist/probe.mjs', 'dist/cli.mjs'],
         ...['package.json', 'package.nls.json', 'readme.md', 'changelog.md', 'LICENSE.txt'],
         ...['media/sample/config.json', 'media/sample/model.safetensors', 'media/sample/tokenizer.json'],
       ]),
@@ -61,7 +62,8 @@ describe('the package', () => {
 
   it('keeps onnxruntime out of the extension host', () => {
     expect(text('dist/extension.js')).not.toContain('onnxruntime');
-    expect(text('dist/engine.js')).toContain('onnxruntime-node');
+    const parts = names.filter((name) => name.startsWith('dist/chunks/'));
+    expect(parts.filter((name) => text(name).includes('onnxruntime-node'))).not.toEqual([]);
   });
 
   it('has every file that the manifest points at', () => {

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { providerNames } from '../../engine/protocol/doctor';
+import { providerNames } from '../../engine/protocol/providerNames';
 import { planFileSuffix, planVersion } from '../../engine/protocol/plan';
 import { commands } from '../../extension/common/commandIds';
 import { settings, type SettingName } from '../../extension/common/settingsTable';
