@@ -20,6 +20,10 @@ export const calibrateCommand: CommandModule = (command, programDirectory) => {
     .option('--tokens <n>', 'most tokens altogether, spread evenly over the texts', positiveInteger)
     .option('--sample <n>', 'tokens whose block inputs are kept', positiveInteger, defaultCalibrationSample)
     .option('--no-dense', 'do not run all experts on the sample (merging methods need it)')
+    .option(
+      '--no-task-pairs',
+      'keep sums over pairs of experts for all texts together only (omp and hope with --task need them)',
+    )
     .option('--trace', 'also write which experts every token chose')
     .option('--seed <n>', 'seed of the sample', nonNegativeInteger, 0)
     .action((checkpoint: string, options: CommonOptions) =>

@@ -15,13 +15,15 @@ import type { OpenModel } from './openModel';
 import { runtimeOptions, type EngineServices } from './services';
 
 /** Part of every cache key: raise it when the meaning of a statistic changes. */
-const calibrationVersion = 1;
+const calibrationVersion = 2;
 
 export interface CollectOptions extends CalibrationTextOptions {
   /** Tokens whose block inputs are kept. */
   readonly sample: number;
   /** Whether all experts run on the sample. */
   readonly dense: boolean;
+  /** Whether sums over pairs of experts are kept for every task too. */
+  readonly taskPairs: boolean;
   readonly trace: boolean;
   readonly seed: number;
 }
@@ -48,7 +50,7 @@ export async function collectStatistics(
   const text = await calibrationSequences(model, options);
   const machine = await runtimeOptions(services, job);
   const activeExperts = trainedActiveExperts(model);
-  const { sample, dense, trace, seed } = options;
+  const { sample, dense, taskPairs, trace, seed } = options;
   const progress = new KeptProgress({
     cache: services.cache,
     cacheLimitBytes: services.settings.cacheLimitBytes,
@@ -58,7 +60,7 @@ export async function collectStatistics(
       JSON.stringify(spec, (key, value: unknown) => (key === 'file' || key === 'byteOffset' ? undefined : value)),
       activeExperts,
       [text.texts, text.length, text.tags],
-      [sample, dense, seed],
+      [sample, dense, taskPairs, seed],
       runtimeKey(machine),
     ],
     tags: text.tags,
@@ -76,6 +78,7 @@ export async function collectStatistics(
     tags: text.tags,
     sample,
     dense,
+    taskPairs,
     trace,
     seed,
     job,

@@ -56,6 +56,8 @@ export async function mergeInputs(
     perDocument,
     sample,
     dense,
+    // No method of merging reads them; with them the pass is the one that pruning makes.
+    taskPairs: true,
     trace: false,
     seed,
   };

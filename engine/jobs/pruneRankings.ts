@@ -3,7 +3,7 @@ import { specLinears } from '../families/specLinears';
 import { BlockReconstruction, reconstructionTokens } from '../measure/blockReconstruction';
 import type { JobContext } from '../measure/jobContext';
 import type { LayerFacts, LayerRanking, PruneMethod, WeighedLayer } from '../methods/prune/method';
-import { selectSums } from '../methods/prune/selectSums';
+import { selectPairs, selectSums } from '../methods/prune/selectSums';
 import type { CalibrationStatistics, InputSample } from '../methods/statistics';
 import { TunerError } from '../protocol/errors';
 import { decodeStoredWeight } from '../transform/decodeWeight';
@@ -54,7 +54,8 @@ export async function rankLayer(
     case 'statistics': {
       const statistics = statisticsOf(method, position, sources);
       const sums = selectSums(statistics, sources.tags);
-      return method.rank({ ...facts, statistics, sums, allTexts: sources.tags.length === 0 }, seed);
+      const pairs = selectPairs(statistics, sources.tags);
+      return method.rank({ ...facts, statistics, sums, pairs, allTexts: sources.tags.length === 0 }, seed);
     }
     case 'reconstruction': {
       const { sample } = statisticsOf(method, position, sources);

@@ -49,6 +49,7 @@ export async function pruneStatistics(
     seed,
     sample: defaultCalibrationSample,
     dense: true,
+    taskPairs: true,
     trace: false,
   };
   const own = retrieve.length === 0 ? job : partOfJob(job, 0, 1 - queryShare);

@@ -2,6 +2,7 @@ import type { JobContext } from '../measure/jobContext';
 import { fewestExperts, raggedCounts, type PrunableLayer } from '../methods/prune/keptCounts';
 import { layerChoices, type LayerChoices } from '../methods/prune/layerChoices';
 import type { PruneMethod } from '../methods/prune/method';
+import { selectPairs } from '../methods/prune/selectSums';
 import { rankLayer, type RankingSources } from './pruneRankings';
 
 /** What one method decides. */
@@ -37,7 +38,9 @@ export async function pruneBy(
     const ranking = await rankLayer(method, position, { ...sources, job }, seed);
     const limits = { pinned: layer.pinned, groups: layer.groups?.count ?? 1 };
     const counts = target.ragged ? possibleCounts(layer) : [target.counts[position]!];
-    choices.push(await layerChoices(ranking, counts, limits, sources.statistics?.layers[position]));
+    const statistics = sources.statistics?.layers[position];
+    const pairs = statistics === undefined ? undefined : selectPairs(statistics, sources.tags);
+    choices.push(await layerChoices(ranking, counts, limits, pairs));
   }
   const total = target.counts.reduce((sum, count) => sum + count, 0);
   const counts = target.ragged

@@ -100,8 +100,25 @@ export interface InputSample {
   readonly tags: Uint16Array;
 }
 
+/** What pairs of experts do on the same tokens, `[experts, experts]` each: what methods that judge sets of experts read. */
+export interface PairSums {
+  /** Tokens that chose both i and j; counts on the diagonal (STUN, HOPE). */
+  readonly coactivation: Float64Array;
+  /** Σ ‖V_i‖ ‖V_j‖ over tokens that chose both (HOPE). */
+  readonly contributionProducts: Float64Array;
+  /** Σ_t V_i · V_j (OMP-MoE). A row sums to V_i · Y, Y the routed sum of the layer. */
+  readonly contributionGram: Float64Array;
+}
+
+/** Names of the matrices of {@link PairSums}. */
+export const pairSumNames = [
+  'coactivation',
+  'contributionProducts',
+  'contributionGram',
+] as const satisfies readonly (keyof PairSums)[];
+
 /** One MoE layer. All sums are over every token of the calibration text, unless said otherwise. */
-export interface LayerStatistics {
+export interface LayerStatistics extends PairSums {
   /** Index of the decoder layer. */
   readonly index: number;
   readonly experts: number;
@@ -116,12 +133,8 @@ export interface LayerStatistics {
   readonly largestOutputs: Float64Array;
   /** Σ f_e over X_e, `[experts, hidden]`: divided by counts the constant of MoNE. */
   readonly outputSums: Float32Array;
-  /** Tokens that chose both i and j, `[experts, experts]`; counts on the diagonal (STUN, HOPE). */
-  readonly coactivation: Float64Array;
-  /** Σ ‖V_i‖ ‖V_j‖ over tokens that chose both, `[experts, experts]` (HOPE). */
-  readonly contributionProducts: Float64Array;
-  /** Σ_t V_i · V_j, `[experts, experts]` (OMP-MoE). A row sums to V_i · Y, Y the routed sum of the layer. */
-  readonly contributionGram: Float64Array;
+  /** The sums over pairs per tag, parallel to {@link byTag}; absent with a single tag, and where they were left out for their size. */
+  readonly pairsByTag?: readonly PairSums[] | undefined;
   /** Σ_t z_i z_j over all tokens, `[experts, experts]`: cosines of router-logit columns (M-SMoE). */
   readonly logitProducts: Float64Array;
   /**

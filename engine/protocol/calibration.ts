@@ -34,6 +34,8 @@ export const calibrateParamsSchema = z.object({
   sample: z.number().int().min(1).default(defaultCalibrationSample),
   /** Whether all experts run on the sampled tokens, which merging methods need. */
   dense: z.boolean().default(true),
+  /** Whether sums over pairs of experts are kept for every task or domain too, as far as they are at most 64 MiB a layer. */
+  taskPairs: z.boolean().default(true),
   /** Whether to write the choices of every token beside the statistics. */
   trace: z.boolean().default(false),
   seed: z.number().int().default(0),

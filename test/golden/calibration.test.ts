@@ -14,7 +14,7 @@ import { readStatistics } from '../../engine/measure/calibration/statisticsFile'
 import { readTrace } from '../../engine/measure/calibration/traceFile';
 import { quietJob, type JobContext } from '../../engine/measure/jobContext';
 import { batchSequences } from '../../engine/measure/sequenceBatches';
-import { expertSumNames, type LayerStatistics } from '../../engine/methods/statistics';
+import { expertSumNames, pairSumNames, type LayerStatistics } from '../../engine/methods/statistics';
 import { SeededRandom } from '../../engine/numeric/seededRandom';
 import { calibrateParamsSchema } from '../../engine/protocol/calibration';
 import { samplePath } from '../support/brokenSamples';
@@ -59,6 +59,7 @@ describe('one pass', () => {
       tags: ['one', 'two', 'three'],
       sample: 24,
       dense: true,
+      taskPairs: true,
       trace: true,
       seed: 1,
       job: quietJob(),
@@ -284,6 +285,9 @@ function expectSame(actual: LayerStatistics, expected: LayerStatistics, toleranc
         'topMasses',
       ] as const
     ).map((name): [string, ArrayLike<number>] => [name, layer[name]]),
+    ...layer.byTag.flatMap(({ tag }, at) =>
+      pairSumNames.map((name): [string, ArrayLike<number>] => [`${tag} ${name}`, layer.pairsByTag![at]![name]]),
+    ),
     ['outputSquares', [layer.outputSquares]],
     ['sample', layer.sample.inputs],
     ['sample tags', layer.sample.tags],

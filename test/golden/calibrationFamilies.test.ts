@@ -6,7 +6,7 @@ import { routerCandidates } from '../../engine/graph/calibrationGraph';
 import { runCalibration } from '../../engine/measure/calibration/calibrationPass';
 import { quietJob } from '../../engine/measure/jobContext';
 import { batchSequences } from '../../engine/measure/sequenceBatches';
-import type { ExpertSums, LayerStatistics } from '../../engine/methods/statistics';
+import type { ExpertSums, LayerStatistics, PairSums } from '../../engine/methods/statistics';
 import { sampleTokens } from '../../engine/measure/calibration/tokenSample';
 import { openResolved, testRuntime } from '../support/engineRun';
 import { observeSequence, probabilitiesOf, type TokenObservation } from '../support/reference/calibrationOracle';
@@ -73,6 +73,7 @@ describe.each(names)('%s', (name) => {
       tags,
       sample: sampled,
       dense: true,
+      taskPairs: true,
       trace: true,
       seed,
       job: quietJob(),
@@ -102,6 +103,9 @@ describe.each(names)('%s', (name) => {
       });
       expectSums(statistics.total, tokens.flat(), score);
       expectPairs(statistics, tokens.flat(), score);
+      texts.forEach(({ tag }, at) => {
+        expectTaskPairs(statistics.pairsByTag![tag]!, tokens[at]!, statistics.experts);
+      });
       const feedForward = reference.layers[statistics.index]!.feedForward;
       expectSample(statistics, tokens.flat(), feedForward as MoeBlock);
       expect([...trace!.experts]).toEqual(tokens.flat().flatMap(({ chosen }) => chosen.map(({ expert }) => expert)));
@@ -207,6 +211,24 @@ function expectPairs(
   expectClose(statistics.largestOutputs, largest, 'largestOutputs');
   expectClose(statistics.topMasses, masses, 'topMasses');
   expectClose([statistics.outputSquares], [outputSquares], 'outputSquares');
+}
+
+/** Sums over pairs of the experts that the tokens of one text chose. */
+function expectTaskPairs(sums: PairSums, tokens: readonly TokenObservation[], experts: number): void {
+  const [together, norms, gram] = [zeros(experts ** 2), zeros(experts ** 2), zeros(experts ** 2)];
+  for (const { chosen } of tokens) {
+    for (const left of chosen) {
+      for (const right of chosen) {
+        const at = left.expert * experts + right.expert;
+        together[at]! += 1;
+        norms[at]! += norm(left.contribution) * norm(right.contribution);
+        gram[at]! += dot(left.contribution, right.contribution);
+      }
+    }
+  }
+  expect([...sums.coactivation]).toEqual(together);
+  expectClose(sums.contributionProducts, norms, 'contributionProducts of a task');
+  expectClose(sums.contributionGram, gram, 'contributionGram of a task');
 }
 
 /** The sampled inputs are inputs of tokens, rounded to bfloat16; all experts ran on them. */

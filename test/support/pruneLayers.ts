@@ -90,7 +90,7 @@ export function statisticsOf(tokens: readonly TokenRecord[], active: number): La
 
 export function measured(statistics: LayerStatistics): MeasuredLayer {
   const { index, experts, total } = statistics;
-  return { index, experts, statistics, sums: total, allTexts: true };
+  return { index, experts, statistics, sums: total, pairs: statistics, allTexts: true };
 }
 
 /** The same tokens with the experts renamed: new expert i is old expert order[i]. */

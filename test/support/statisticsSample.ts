@@ -35,6 +35,15 @@ function layerSample(index: number, tags: readonly string[], random: SeededRando
   const coactivation = doubles(experts * experts).map((value, at) =>
     at % (experts + 1) === 0 ? total.counts[Math.floor(at / experts)]! : Math.floor(3 * value),
   );
+  // Halves of the whole numbers go to the first tag.
+  const first = coactivation.map((value, at) =>
+    at % (experts + 1) === 0 ? byTag[0]!.counts[Math.floor(at / experts)]! : Math.floor(value / 2),
+  );
+  const pairsByTag = [first, coactivation.map((value, at) => value - first[at]!)].map((own) => ({
+    coactivation: own,
+    contributionProducts: doubles(experts * experts),
+    contributionGram: doubles(experts * experts),
+  }));
   const inputs = floats(sampled * hiddenSize);
   roundToBfloat16(inputs);
   return {
@@ -49,6 +58,8 @@ function layerSample(index: number, tags: readonly string[], random: SeededRando
     coactivation,
     contributionProducts: doubles(experts * experts),
     contributionGram: doubles(experts * experts),
+    // One layer has them, one was left without.
+    pairsByTag: index === 1 ? pairsByTag : undefined,
     logitProducts: doubles(experts * experts),
     probabilityProducts: doubles(experts * experts),
     topMasses: doubles(activeExperts),

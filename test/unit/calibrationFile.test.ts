@@ -112,6 +112,18 @@ const hostile: readonly { name: string; change: (parts: Parts) => void; place: R
     message: /diagonal/,
   },
   {
+    name: 'the co-activation of the tasks does not add up',
+    change: changeTensor('layers.1.tasks.coactivation', putDouble(1, 77)),
+    place: /layers\.1\.tasks\.coactivation/,
+    message: /do not add up/,
+  },
+  {
+    name: 'the co-activation of a task contradicts its counts',
+    change: changeTensor('layers.1.tasks.coactivation', putDouble(0, 1)),
+    place: /layers\.1\.tasks\.coactivation/,
+    message: /diagonal/,
+  },
+  {
     name: 'a sampled token has a tag that does not exist',
     change: changeTensor('layers.3.sample.tags', (bytes) => bytes.fill(9)),
     place: /layers\.3\.sample\.tags/,

@@ -6,8 +6,9 @@ import { fewestExperts, raggedCounts, uniformCounts, type PrunableLayer } from '
 import { layerChoices } from '../../engine/methods/prune/layerChoices';
 import { pruneMethods } from '../../engine/methods/prune/registry';
 import { searchSets, type KeptSets } from '../../engine/methods/prune/searchSets';
-import { assertTags, nearestTask, selectSums } from '../../engine/methods/prune/selectSums';
+import { assertTags, nearestTask, selectPairs, selectSums } from '../../engine/methods/prune/selectSums';
 import { superExperts } from '../../engine/methods/prune/superExperts';
+import { keepsTaskPairs, taskPairBytes } from '../../engine/measure/calibration/taskPairs';
 import { tcessPattern } from '../../engine/methods/prune/tcess';
 import { SeededRandom } from '../../engine/numeric/seededRandom';
 import { TunerError } from '../../engine/protocol/errors';
@@ -169,6 +170,37 @@ describe('tasks', () => {
       expect(chosen.contributionNorms[expert]).toBeCloseTo(value, 10);
     });
     expect(selectSums(statistics, [])).toBe(whole.total);
+  });
+
+  test('sets for chosen tasks are those of a calibration on their texts alone', async () => {
+    const withPairs = { ...statistics, pairsByTag: parts.map((tokens) => statisticsOf(tokens, 2)) };
+    const alone = statisticsOf([...parts[0]!, ...parts[2]!], 2);
+    const chosen = ['task 0', 'task 2'];
+    const pairs = selectPairs(withPairs, chosen)!;
+    expect([...pairs.coactivation]).toEqual([...alone.coactivation]);
+    for (const method of [pruneMethods.omp, pruneMethods.hope]) {
+      const layer = { ...measured(withPairs), sums: selectSums(withPairs, chosen), pairs, allTexts: false };
+      const [ofTasks, ofTexts, ofAll] = [
+        await method.rank(layer, 0),
+        await method.rank(measured(alone), 0),
+        await method.rank(measured(whole), 0),
+      ];
+      const limits = { count: 4, pinned: new Set<number>(), groups: 1 };
+      expect(await ofTasks.keep(limits), method.name).toEqual(await ofTexts.keep(limits));
+      ofTasks.scores.forEach((score, expert) => expect(score).toBeCloseTo(ofTexts.scores[expert]!, 9));
+      expect(ofTasks.scores).not.toEqual(ofAll.scores);
+    }
+    expect(selectPairs(statistics, chosen)).toBeUndefined();
+    expect(selectPairs(statistics, [])).toBe(statistics);
+    expect(selectPairs(statistics, ['task 0', 'task 1', 'task 2'])).toBe(statistics);
+  });
+
+  test('the matrices of tasks are left out where they would be large', () => {
+    expect(keepsTaskPairs(1, 8)).toBe(false);
+    expect(keepsTaskPairs(2, 8)).toBe(true);
+    expect(taskPairBytes(13, 256)).toBe(13 * 3 * 256 * 256 * 8);
+    expect(keepsTaskPairs(13, 256)).toBe(true);
+    expect(keepsTaskPairs(256, 256)).toBe(false);
   });
 
   test('what is kept for one task does not depend on the texts of the others', async () => {

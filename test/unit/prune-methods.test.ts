@@ -182,8 +182,8 @@ describe('OMP', () => {
     expect(missingShare(contributionGram, experts, [0, 3])).toBeCloseTo(residual([0, 3]) / residual([]), 10);
   });
 
-  test('one task alone has no pairs to compare', () => {
-    const layer = { ...measured(statisticsOf(randomTokens(1, experts, 3, 20), 3)), allTexts: false };
+  test('one task alone has no pairs to compare where calibration left them out', () => {
+    const layer = { ...measured(statisticsOf(randomTokens(1, experts, 3, 20), 3)), pairs: undefined, allTexts: false };
     expect(() => omp.rank(layer, 0)).toThrow(TunerError);
     expect(() => hope.rank(layer, 0)).toThrow(/task by task/);
   });

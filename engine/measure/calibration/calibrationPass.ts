@@ -34,6 +34,8 @@ export interface CalibrationOptions {
   readonly sample: number;
   /** Whether all experts run on the sample. */
   readonly dense: boolean;
+  /** Whether sums over pairs of experts are kept for every tag too, where they are not too large. */
+  readonly taskPairs: boolean;
   /** Whether to keep what every token chose. */
   readonly trace: boolean;
   readonly seed: number;

@@ -1,4 +1,10 @@
-import { expertSumNames, type ExpertSums, type TaggedSums } from '../../methods/statistics';
+import {
+  expertSumNames,
+  pairSumNames,
+  type ExpertSums,
+  type PairSums,
+  type TaggedSums,
+} from '../../methods/statistics';
 
 /** What one run of the calibration graph gave for some tokens; names and shapes as in `graph/calibrationGraph.ts`. */
 export interface CalibrationRows {
@@ -35,9 +41,10 @@ export interface LayerShape {
 export class LayerAccumulator {
   readonly largestOutputs: Float64Array;
   readonly outputSums: Float64Array;
-  readonly coactivation: Float64Array;
-  readonly contributionProducts: Float64Array;
-  readonly contributionGram: Float64Array;
+  /** Over all tags. */
+  readonly pairs: PairSums;
+  /** In the order of the tags, where they are kept. */
+  readonly pairsByTag: readonly PairSums[] | undefined;
   readonly logitProducts: Float64Array;
   readonly probabilityProducts: Float64Array;
   readonly topMasses: Float64Array;
@@ -48,14 +55,14 @@ export class LayerAccumulator {
   constructor(
     private readonly shape: LayerShape,
     private readonly tagNames: readonly string[],
+    keepTaskPairs = false,
   ) {
     const { experts, activeExperts, hiddenSize } = shape;
     const matrix = () => new Float64Array(experts * experts);
     this.largestOutputs = new Float64Array(experts);
     this.outputSums = new Float64Array(experts * hiddenSize);
-    this.coactivation = matrix();
-    this.contributionProducts = matrix();
-    this.contributionGram = matrix();
+    this.pairs = emptyPairs(experts);
+    this.pairsByTag = keepTaskPairs ? tagNames.map(() => emptyPairs(experts)) : undefined;
     this.logitProducts = matrix();
     this.probabilityProducts = matrix();
     this.topMasses = new Float64Array(activeExperts);
@@ -69,7 +76,12 @@ export class LayerAccumulator {
       this.tokens[tag]! += 1;
       this.addScores(rows, token, this.vectors[tag]!);
       this.addChosen(rows, token, this.vectors[tag]!);
-      this.addPairs(rows, token);
+      addPairs(
+        this.shape,
+        rows,
+        token,
+        this.pairsByTag === undefined ? [this.pairs] : [this.pairs, this.pairsByTag[tag]!],
+      );
       this.outputSquares += rows.blockSquares[token]!;
     }
     addTo(this.outputSums, rows.outputSums);
@@ -128,27 +140,40 @@ export class LayerAccumulator {
       this.topMasses[rank]! += mass;
     }
   }
+}
 
-  /** What pairs of chosen experts get; both halves of the matrices are filled. */
-  private addPairs(rows: CalibrationRows, token: number): void {
-    const { experts, activeExperts: k } = this.shape;
-    const ranks = rows.experts.length / rows.tokens;
-    const gram = token * k * k;
-    for (let left = 0; left < k; left += 1) {
-      const i = Number(rows.experts[token * ranks + left]!);
-      const leftNorm = Math.sqrt(rows.gram[gram + left * k + left]!);
-      for (let right = left; right < k; right += 1) {
-        const j = Number(rows.experts[token * ranks + right]!);
-        const norms = leftNorm * Math.sqrt(rows.gram[gram + right * k + right]!);
-        const product = rows.gram[gram + left * k + right]!;
-        for (const at of i === j ? [i * experts + j] : [i * experts + j, j * experts + i]) {
-          this.coactivation[at]! += 1;
-          this.contributionProducts[at]! += norms;
-          this.contributionGram[at]! += product;
+/** What pairs of chosen experts get; both halves of the matrices are filled. */
+function addPairs(
+  { experts, activeExperts: k }: LayerShape,
+  rows: CalibrationRows,
+  token: number,
+  into: readonly PairSums[],
+): void {
+  const ranks = rows.experts.length / rows.tokens;
+  const gram = token * k * k;
+  for (let left = 0; left < k; left += 1) {
+    const i = Number(rows.experts[token * ranks + left]!);
+    const leftNorm = Math.sqrt(rows.gram[gram + left * k + left]!);
+    for (let right = left; right < k; right += 1) {
+      const j = Number(rows.experts[token * ranks + right]!);
+      const norms = leftNorm * Math.sqrt(rows.gram[gram + right * k + right]!);
+      const product = rows.gram[gram + left * k + right]!;
+      for (const at of i === j ? [i * experts + j] : [i * experts + j, j * experts + i]) {
+        for (const sums of into) {
+          sums.coactivation[at]! += 1;
+          sums.contributionProducts[at]! += norms;
+          sums.contributionGram[at]! += product;
         }
       }
     }
   }
+}
+
+function emptyPairs(experts: number): PairSums {
+  return Object.fromEntries(pairSumNames.map((name) => [name, new Float64Array(experts * experts)])) as Record<
+    (typeof pairSumNames)[number],
+    Float64Array
+  >;
 }
 
 function emptyVectors(experts: number): Vectors {

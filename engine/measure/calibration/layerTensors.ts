@@ -1,18 +1,25 @@
 import { fromFloat32 } from '../../checkpoint/encodeDtype';
 import type { Dtype } from '../../checkpoint/types';
 import type { TensorToWrite } from '../../checkpoint/writeSafetensors';
-import { expertSumNames, type LayerStatistics, type TaggedSums } from '../../methods/statistics';
+import {
+  expertSumNames,
+  pairSumNames,
+  type LayerStatistics,
+  type PairSums,
+  type TaggedSums,
+} from '../../methods/statistics';
 import { totalSums } from './layerAccumulator';
 import { malformedStatistics, type StatisticsReader } from './statisticsReader';
 
 /** Square matrices of a layer, `[experts, experts]` F64 each. */
 const pairNames = [
-  'coactivation',
-  'contributionProducts',
-  'contributionGram',
+  ...pairSumNames,
   'logitProducts',
   'probabilityProducts',
 ] as const satisfies readonly (keyof LayerStatistics)[];
+
+/** Sums over pairs of experts per tag, `[tags, experts, experts]`, have names of their own. */
+const taskPairName = (name: string) => `tasks.${name}`;
 
 /** Numbers below zero that rounding leaves where a sum of squares or of distances is zero. */
 const roundingSlack = 1e-6;
@@ -27,7 +34,7 @@ export function layerPrefix(index: number): string {
 
 /** One layer as tensors under `layers.I.`; the file format is described in docs/statistics-file.md. */
 export function layerTensors(layer: LayerStatistics): TensorToWrite[] {
-  const { experts, hiddenSize, activeExperts, byTag, sample, dense } = layer;
+  const { experts, hiddenSize, activeExperts, byTag, pairsByTag, sample, dense } = layer;
   const tensor = (name: string, dtype: Dtype, shape: readonly number[], data: Uint8Array): TensorToWrite => ({
     name: layerPrefix(layer.index) + name,
     dtype,
@@ -46,6 +53,11 @@ export function layerTensors(layer: LayerStatistics): TensorToWrite[] {
       doubles(name, [byTag.length, experts], Float64Array.from(byTag.flatMap((sums) => [...sums[name]]))),
     ),
     ...pairNames.map((name) => doubles(name, [experts, experts], layer[name])),
+    ...(pairsByTag === undefined
+      ? []
+      : pairSumNames.map((name) =>
+          doubles(taskPairName(name), [byTag.length, experts, experts], joined(pairsByTag.map((sums) => sums[name]))),
+        )),
     doubles('largestOutputs', [experts], layer.largestOutputs),
     doubles('topMasses', [activeExperts], layer.topMasses),
     doubles('outputSquares', [1], Float64Array.of(layer.outputSquares)),
@@ -113,6 +125,10 @@ export async function readLayerTensors(
   if (total.counts.some((count, expert) => count !== pairs.coactivation[expert * experts + expert])) {
     throw refuse('coactivation', 'The diagonal is not the counts.');
   }
+  const pairsByTag =
+    reader.shape(prefix + taskPairName('coactivation')) === undefined
+      ? undefined
+      : await readTaskPairs(reader, prefix, byTag, pairs, experts);
   const [sampled] = shape('sample.tags', 1) as [number];
   const sampleTags = await reader.shorts(`${prefix}sample.tags`, [sampled]);
   if (sampleTags.some((tag) => tag >= tags.length)) {
@@ -129,6 +145,7 @@ export async function readLayerTensors(
     largestOutputs: await reader.doubles(`${prefix}largestOutputs`, [experts]),
     outputSums: await reader.floats(`${prefix}outputSums`, 'F32', [experts, hiddenSize]),
     ...pairs,
+    pairsByTag,
     topMasses: await reader.doubles(`${prefix}topMasses`, [activeExperts]),
     outputSquares: (await reader.doubles(`${prefix}outputSquares`, [1]))[0]!,
     sample: {
@@ -145,6 +162,52 @@ export async function readLayerTensors(
         }
       : undefined,
   };
+}
+
+/** @throws TunerError `malformedStatistics` where the counts are not those of the tags, or do not add up to those of all texts */
+async function readTaskPairs(
+  reader: StatisticsReader,
+  prefix: string,
+  byTag: readonly TaggedSums[],
+  total: PairSums,
+  experts: number,
+): Promise<PairSums[]> {
+  const size = experts * experts;
+  const matrices = {} as Record<(typeof pairSumNames)[number], Float64Array>;
+  for (const name of pairSumNames) {
+    matrices[name] = await reader.doubles(prefix + taskPairName(name), [byTag.length, experts, experts]);
+  }
+  const found = byTag.map((_, tag): PairSums => {
+    const part = (values: Float64Array) => values.slice(tag * size, (tag + 1) * size);
+    return {
+      coactivation: part(matrices.coactivation),
+      contributionProducts: part(matrices.contributionProducts),
+      contributionGram: part(matrices.contributionGram),
+    };
+  });
+  const fits = byTag.every(({ counts }, tag) =>
+    counts.every((count, expert) => count === found[tag]!.coactivation[expert * experts + expert]),
+  );
+  const addsUp = total.coactivation.every(
+    (sum, at) => sum === found.reduce((all, { coactivation }) => all + coactivation[at]!, 0),
+  );
+  if (!fits || !addsUp) {
+    throw malformedStatistics(
+      reader.file,
+      prefix + taskPairName('coactivation'),
+      fits ? 'The tasks do not add up to all texts.' : 'The diagonal is not the counts.',
+    );
+  }
+  return found;
+}
+
+function joined(parts: readonly Float64Array[]): Float64Array {
+  const all = new Float64Array(parts.reduce((sum, { length }) => sum + length, 0));
+  parts.reduce((at, part) => {
+    all.set(part, at);
+    return at + part.length;
+  }, 0);
+  return all;
 }
 
 function bytesOf(values: Float64Array | Float32Array | Uint16Array): Uint8Array {

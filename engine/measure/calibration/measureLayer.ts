@@ -9,6 +9,7 @@ import { measureDenseOutputs } from './denseOutputs';
 import { LayerAccumulator, totalSums, type CalibrationRows } from './layerAccumulator';
 import { passMoeLayer, type LayerContext, type Report } from './layerPass';
 import { TraceCollector } from './routingTrace';
+import { keepsTaskPairs } from './taskPairs';
 
 /** Outputs of the calibration graph that sums are made of: all but the hidden states and the inputs of the block. */
 const summedOutputs = Object.values(calibrationNames).filter(
@@ -26,7 +27,11 @@ export async function measureLayer(
   const { sampled, sequences, offsets } = context;
   const width = block.hiddenSize;
   const shape = { experts: block.experts.length, activeExperts: k, hiddenSize: width };
-  const sums = new LayerAccumulator(shape, context.tags);
+  const sums = new LayerAccumulator(
+    shape,
+    context.tags,
+    context.taskPairs && keepsTaskPairs(context.tags.length, shape.experts),
+  );
   const trace = context.trace ? new TraceCollector(countTokens(sequences), k) : undefined;
   const inputs = new Float32Array(sampled.length * width);
   const places = new Map(Array.from(sampled, (token, place) => [token, place]));
@@ -57,9 +62,8 @@ export async function measureLayer(
     byTag,
     largestOutputs: sums.largestOutputs,
     outputSums: Float32Array.from(sums.outputSums),
-    coactivation: sums.coactivation,
-    contributionProducts: sums.contributionProducts,
-    contributionGram: sums.contributionGram,
+    ...sums.pairs,
+    pairsByTag: sums.pairsByTag,
     logitProducts: sums.logitProducts,
     probabilityProducts: sums.probabilityProducts,
     topMasses: sums.topMasses,

@@ -14,7 +14,8 @@ export const hope: PruneMethodOf<'statistics'> = {
   source: 'arXiv 2609.18916',
   needs: 'statistics',
   rank(layer) {
-    const { contributionProducts, coactivation, experts } = pairStatistics(layer, 'hope');
+    const { experts } = layer;
+    const { contributionProducts, coactivation } = pairStatistics(layer, 'hope');
     const matrix = jointContributions(contributionProducts, coactivation);
     return {
       scores: Array.from({ length: experts }, (_, expert) =>

@@ -1,4 +1,4 @@
-import type { LayerStatistics } from '../statistics';
+import type { PairSums } from '../statistics';
 import type { KeepLimits, LayerRanking } from './method';
 import { missingShare } from './omp';
 
@@ -13,13 +13,13 @@ export interface LayerChoices {
 
 /**
  * Applies a ranking for every number of experts that may stay. Damage is the method's own prediction; else the share of the layer's
- * squared output that the experts that go contributed, where calibration measured it; else the share of the scores that go.
+ * squared output that the experts that go contributed, where calibration measured it on the texts to rank by; else the share of the scores that go.
  */
 export async function layerChoices(
   ranking: LayerRanking,
   counts: readonly number[],
   limits: Omit<KeepLimits, 'count'>,
-  statistics: LayerStatistics | undefined,
+  pairs: PairSums | undefined,
 ): Promise<LayerChoices> {
   const keep = new Map<number, readonly number[]>();
   const damage = new Map<number, number>();
@@ -27,7 +27,7 @@ export async function layerChoices(
     const kept = await ranking.keep({ ...limits, count });
     keep.set(count, kept);
     if (counts.length > 1) {
-      damage.set(count, await predictedDamage(ranking, kept, statistics));
+      damage.set(count, await predictedDamage(ranking, kept, pairs));
     }
   }
   return { scores: ranking.scores, keep, damage };
@@ -36,13 +36,13 @@ export async function layerChoices(
 async function predictedDamage(
   ranking: LayerRanking,
   keep: readonly number[],
-  statistics: LayerStatistics | undefined,
+  pairs: PairSums | undefined,
 ): Promise<number> {
   if (ranking.damage !== undefined) {
     return ranking.damage(keep);
   }
-  if (statistics !== undefined) {
-    return missingShare(statistics.contributionGram, statistics.experts, keep);
+  if (pairs !== undefined) {
+    return missingShare(pairs.contributionGram, ranking.scores.length, keep);
   }
   const least = Math.min(...ranking.scores);
   const above = ranking.scores.map((score) => score - least);

@@ -1,5 +1,5 @@
 import type { PruneMethodName } from '../../protocol/pruning';
-import type { ExpertSums, LayerStatistics } from '../statistics';
+import type { ExpertSums, LayerStatistics, PairSums } from '../statistics';
 
 /** What every method knows of a MoE layer. */
 export interface LayerFacts {
@@ -13,7 +13,9 @@ export interface MeasuredLayer extends LayerFacts {
   readonly statistics: LayerStatistics;
   /** The sums to rank by: those of all texts, or of the chosen tasks. */
   readonly sums: ExpertSums;
-  /** Whether `sums` are those of all texts; matrices over pairs of experts exist for all texts only. */
+  /** The sums over pairs of experts of the same texts; undefined where calibration left them out for single tasks. */
+  readonly pairs: PairSums | undefined;
+  /** Whether the sums are those of all texts: mean outputs exist for all texts only. */
   readonly allTexts: boolean;
 }
 

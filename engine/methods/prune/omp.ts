@@ -15,7 +15,8 @@ export const omp: PruneMethodOf<'statistics'> = {
   source: 'arXiv 2609.31631',
   needs: 'statistics',
   rank(layer) {
-    const { contributionGram, experts } = pairStatistics(layer, 'omp');
+    const { experts } = layer;
+    const { contributionGram } = pairStatistics(layer, 'omp');
     const all = pursue(contributionGram, experts, { count: experts, pinned: new Set(), groups: 1 });
     const scores = new Array<number>(experts).fill(0);
     let least = Infinity;

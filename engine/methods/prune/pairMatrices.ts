@@ -1,24 +1,25 @@
 import { TunerError } from '../../protocol/errors';
 import type { PruneMethodName } from '../../protocol/pruning';
-import type { LayerStatistics } from '../statistics';
+import type { PairSums } from '../statistics';
 import type { MeasuredLayer } from './method';
 
 /**
- * Statistics over pairs of experts, which are kept for all texts together only.
- * @throws TunerError `usage` when a single task was chosen
+ * Statistics over pairs of experts, of the texts to rank by.
+ * @throws TunerError `usage` when single tasks were chosen and the calibration left these matrices out for them
  */
-export function pairStatistics(layer: MeasuredLayer, method: PruneMethodName): LayerStatistics {
-  if (!layer.allTexts) {
+export function pairStatistics(layer: MeasuredLayer, method: PruneMethodName): PairSums {
+  if (layer.pairs === undefined) {
     throw new TunerError(
       'usage',
-      `The method "${method}" compares pairs of experts, which are not kept task by task.`,
+      `The method "${method}" compares pairs of experts, which this calibration did not keep task by task.`,
       {
         place: '--task',
-        wayOut: 'Give text of the task alone with --text, or choose a method such as reap, ean or tcess.',
+        wayOut:
+          'Give text of the task alone with --text, calibrate on fewer tasks or without --no-task-pairs, or choose a method such as reap, ean or tcess.',
       },
     );
   }
-  return layer.statistics;
+  return layer.pairs;
 }
 
 /** Sum of the entries of a matrix `[size, size]` over all pairs of the given indices: pᵀ M p for their indicator p. */

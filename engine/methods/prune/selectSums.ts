@@ -1,5 +1,12 @@
 import { TunerError } from '../../protocol/errors';
-import { expertSumNames, type CalibrationStatistics, type ExpertSums, type LayerStatistics } from '../statistics';
+import {
+  expertSumNames,
+  pairSumNames,
+  type CalibrationStatistics,
+  type ExpertSums,
+  type LayerStatistics,
+  type PairSums,
+} from '../statistics';
 import { tcessPattern } from './tcess';
 
 /**
@@ -18,6 +25,27 @@ export function selectSums({ total, byTag }: LayerStatistics, tags: readonly str
     ]),
   ) as Record<(typeof expertSumNames)[number], Float64Array>;
   return { tokens: chosen.reduce((sum, { tokens }) => sum + tokens, 0), ...vectors };
+}
+
+/**
+ * Sums over pairs of experts over the chosen tags; over all texts where none, or the only one, is chosen. Undefined where the calibration
+ * kept them for all texts alone.
+ */
+export function selectPairs(layer: LayerStatistics, tags: readonly string[]): PairSums | undefined {
+  const { byTag, pairsByTag } = layer;
+  if (tags.length === 0 || byTag.every(({ tag }) => tags.includes(tag))) {
+    return layer;
+  }
+  const chosen = pairsByTag?.filter((_, at) => tags.includes(byTag[at]!.tag));
+  return (
+    chosen &&
+    (Object.fromEntries(
+      pairSumNames.map((name) => [
+        name,
+        layer[name].map((_, at) => chosen.reduce((sum, own) => sum + own[name][at]!, 0)),
+      ]),
+    ) as Record<(typeof pairSumNames)[number], Float64Array>)
+  );
 }
 
 /** @throws TunerError `usage` where a tag is not in the statistics */
