@@ -86,8 +86,11 @@ export class AllocationMeasurements {
     return scores;
   }
 
+  /** Lets go of the model; the next measurement would open it again. */
   async dispose(): Promise<void> {
-    await (await this.meter?.catch(() => undefined))?.dispose();
+    const meter = this.meter;
+    this.meter = undefined;
+    await (await meter?.catch(() => undefined))?.dispose();
   }
 
   private openMeter(): Promise<AllocationMeter> {

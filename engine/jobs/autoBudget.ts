@@ -23,6 +23,12 @@ const candidateObjectives = [
   'lexi',
 ] as const satisfies ObjectiveName[];
 
+/**
+ * The search ends when it expects less than this share of the KL from one more measurement: other text of the same size moves the
+ * difference of two near allocations by some thousandths of it.
+ */
+const negligible = 3e-4;
+
 /** Controls that are always measured; the random one with two seeds. */
 const controls = [
   { name: 'uniform', seedOffset: 0 },
@@ -42,6 +48,8 @@ export interface AutoBudgetRequest {
   readonly total: number;
   readonly params: BudgetParams;
   readonly services: EngineServices;
+  /** On the text that tables of single changes are measured on; may be the same as `measurements`. */
+  readonly forTable: AllocationMeasurements;
   readonly measurements: AllocationMeasurements;
   /** The same on windows that the search does not see; absent where the texts are too short. */
   readonly heldOut: AllocationMeasurements | undefined;
@@ -79,12 +87,16 @@ export async function autoBudget(request: AutoBudgetRequest): Promise<AutoBudget
   const solved = chooseFromRows({ layers, solver: 'exact', total, seed: params.seed, ...guardParts(guards) }, rows);
   const named = [{ name: 'end-to-end', activeExperts: solved.activeExperts }, ...(await otherCandidates(request))];
   const starts = unique(named.map(({ activeExperts }) => activeExperts));
+  if (request.forTable !== measurements) {
+    await request.forTable.dispose();
+  }
   const qualities = new Map<string, AllocationQuality>();
   const search = searchMeasured({
     table,
     total,
     starts,
     evaluations: Math.max(params.evaluations, 1),
+    negligible,
     signal: job.signal,
     measure: async (allocation, { base }) => {
       const quality = await measurements.measure(allocation, { keep: [base], trace: true });
@@ -133,14 +145,14 @@ export async function autoBudget(request: AutoBudgetRequest): Promise<AutoBudget
   };
 }
 
-async function endToEndRows({ model, params, services, measurements, job }: AutoBudgetRequest): Promise<LossRow[]> {
+async function endToEndRows({ model, params, services, forTable, job }: AutoBudgetRequest): Promise<LossRow[]> {
   const part = partOfJob(job, 0, tableShare);
-  const rows = await lossRows(objectiveNamed('end-to-end'), model, params, services, measurements, part);
+  const rows = await lossRows(objectiveNamed('end-to-end'), model, params, services, forTable, part);
   return rows ?? [];
 }
 
 async function otherCandidates(request: AutoBudgetRequest): Promise<{ name: string; activeExperts: number[] }[]> {
-  const { model, layers, guards, total, params, services, measurements, job } = request;
+  const { model, layers, guards, total, params, services, forTable, job } = request;
   const found: { name: string; activeExperts: number[] }[] = [];
   const step = (profileShare - tableShare) / candidateObjectives.length;
   for (const [at, name] of candidateObjectives.entries()) {
@@ -149,7 +161,7 @@ async function otherCandidates(request: AutoBudgetRequest): Promise<{ name: stri
       continue;
     }
     const part = partOfJob(job, tableShare + at * step, tableShare + (at + 1) * step);
-    const rows = await lossRows(objective, model, params, services, measurements, part);
+    const rows = await lossRows(objective, model, params, services, forTable, part);
     if (rows !== undefined) {
       const chosen = chooseFromRows({ layers, solver: 'exact', total, seed: params.seed, ...guardParts(guards) }, rows);
       found.push({ name, activeExperts: chosen.activeExperts });

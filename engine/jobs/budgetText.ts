@@ -66,6 +66,20 @@ export async function budgetText(
   };
 }
 
+/**
+ * About `tokens` tokens of a text, from windows spread evenly over it; the text itself where it is not much longer. Tables of single
+ * changes need fewer tokens than the choice between near allocations.
+ */
+export function fewerWindows(text: CalibrationText, tokens: number): CalibrationText {
+  const count = Math.max(1, Math.round((text.sequences.length * tokens) / text.tokens));
+  if (text.sequences.length < 1.25 * count) {
+    return text;
+  }
+  const picked = spread(text.sequences.length, count);
+  const scored = picked.map((at) => text.scored?.[at] ?? everyPosition(text.sequences[at]!));
+  return joined([{ content: 'text', sequences: picked.map((at) => text.sequences[at]!), scored }]);
+}
+
 /** Items of every task, scored on the tokens of their answers. */
 async function taskGroups(model: OpenModel, files: readonly string[]): Promise<Group[]> {
   if (files.length === 0) {
@@ -89,7 +103,7 @@ function splitGroup({ content, sequences, scored }: Group, tokens: number): { se
   const wanted = Math.max(1, Math.round((sequences.length * tokens) / available));
   const count = Math.min(sequences.length, 2 * wanted);
   const stride = count === 2 * wanted ? 2 : scarceStride;
-  const picked = Array.from({ length: count }, (_, at) => Math.floor(((at + 0.5) * sequences.length) / count));
+  const picked = spread(sequences.length, count);
   const part = (heldOut: boolean): Group => {
     const members = picked.filter((_, at) => (at % stride === stride - 1) === heldOut);
     return {
@@ -103,13 +117,20 @@ function splitGroup({ content, sequences, scored }: Group, tokens: number): { se
 
 function joined(groups: readonly Group[]): CalibrationText {
   const sequences = groups.flatMap((group) => [...group.sequences]);
-  const scored = groups.flatMap(
-    (group) => group.scored ?? group.sequences.map(({ length }) => ({ from: 0, to: Math.max(0, length - 1) })),
-  );
+  const scored = groups.flatMap((group) => group.scored ?? group.sequences.map(everyPosition));
   return {
     sequences,
     scored,
     tokens: scored.reduce((sum, { from, to }) => sum + to - from, 0),
     key: sequencesKey(sequences, scored),
   };
+}
+
+/** `count` of `length` places, at equal distances. */
+function spread(length: number, count: number): number[] {
+  return Array.from({ length: count }, (_, at) => Math.floor(((at + 0.5) * length) / count));
+}
+
+function everyPosition({ length }: Int32Array): ScoredPositions {
+  return { from: 0, to: Math.max(0, length - 1) };
 }

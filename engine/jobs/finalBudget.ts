@@ -78,11 +78,7 @@ const uniformNote =
   'No candidate was better than uniform by more than the noise of the measurement, so uniform was taken.';
 
 const notes: Readonly<Record<WindowContent, Readonly<Record<ChoiceReason, string[]>>>> = {
-  text: {
-    best: [],
-    tie: ['KL could not tell the best candidates apart: the one that loses fewer of the sure predictions was taken.'],
-    uniform: [uniformNote],
-  },
+  text: { best: [], tie: [], uniform: [uniformNote] },
   items: {
     best: ['The text is made of short items: the candidate that loses the fewest of the sure predictions was taken.'],
     tie: ['As many sure predictions are lost by several candidates: the one with the smallest KL of them was taken.'],

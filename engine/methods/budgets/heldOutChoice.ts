@@ -22,12 +22,13 @@ export interface PairedDifference {
 type Measure = 'kl' | 'lost';
 
 /**
- * What decides, and what decides where that cannot. The mean KL of items hangs on the few contexts in which a prediction collapses, most
- * of them in prompts; lost predictions count each of them once.
+ * What decides, and what decides where that cannot. Perplexity follows KL, down to its smallest differences, so nothing else chooses on
+ * running text. The mean KL of items hangs on the few contexts in which a prediction collapses, most of them in prompts; lost predictions
+ * count each of them once.
  */
-const measures: Readonly<Record<WindowContent, readonly [Measure, Measure]>> = {
-  text: ['kl', 'lost'],
-  items: ['lost', 'kl'],
+const measures: Readonly<Record<WindowContent, { readonly first: Measure; readonly second: Measure | undefined }>> = {
+  text: { first: 'kl', second: undefined },
+  items: { first: 'lost', second: 'kl' },
 };
 
 /**
@@ -59,13 +60,14 @@ export function chooseHeldOut(
   finalists: readonly Finalist[],
   content: WindowContent,
 ): { chosen: Finalist; reason: ChoiceReason } {
-  const [first, second] = measures[content];
-  const leader = smallest(finalists, first, second);
+  const { first, second } = measures[content];
+  const leader = smallest(finalists, first, second ?? first);
   const tied = finalists.filter((finalist) => !isMore(finalist, leader, first));
-  const other = smallest(tied, second, first);
-  const chosen = isMore(leader, other, second) ? other : leader;
+  const other = second === undefined ? leader : smallest(tied, second, first);
+  const chosen = second !== undefined && isMore(leader, other, second) ? other : leader;
   const uniform = tied.find(({ name }) => name === 'uniform');
-  if (uniform !== undefined && uniform !== chosen && !isMore(uniform, chosen, second)) {
+  const isNoise = uniform !== undefined && (second === undefined || !isMore(uniform, chosen, second));
+  if (isNoise && uniform !== chosen) {
     return { chosen: uniform, reason: 'uniform' };
   }
   return { chosen, reason: chosen === leader ? 'best' : 'tie' };

@@ -31,6 +31,8 @@ export interface MeasuredSearchOptions {
   readonly evaluations: number;
   /** Measurements allowed in units of whole forwards: one that starts at layer p of L counts (L - p) / L. No limit by default. */
   readonly effort?: number | undefined;
+  /** Share of the loss below which an expected improvement is not worth a measurement. */
+  readonly negligible?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly model?: MarginalModelSettings | undefined;
 }
@@ -162,7 +164,9 @@ class Search {
       return undefined;
     }
     let chosen: readonly number[] | undefined;
-    let highest = Number.isFinite(best.measured) ? negligible * Math.abs(best.measured) : 0;
+    let highest = Number.isFinite(best.measured)
+      ? (this.options.negligible ?? negligible) * Math.abs(best.measured)
+      : 0;
     for (const candidate of proposals(this.model.adaptedTable(), best.activeExperts, this.options.total)) {
       if (this.isKnown(candidate)) {
         continue;
@@ -190,7 +194,7 @@ class Search {
   }
 }
 
-/** Expected improvements below this share of the loss are not worth a measurement. */
+/** Expected improvements below this share of the loss are not worth a measurement, unless the options say otherwise. */
 const negligible = 1e-6;
 
 function assertStart(table: BudgetTable, start: readonly number[], total: number): void {
