@@ -48,7 +48,20 @@ export class ConfigReader {
     private readonly config: ConfigObject,
     private readonly file: string,
     private readonly prefix = '',
+    private readonly defaults: ConfigObject = {},
   ) {}
+
+  /**
+   * A reader of the same config in which keys that the file leaves out have the values of the reference library.
+   * @param defaults values by dotted key
+   * @param aliases groups of keys for one fact: a default gives way to every alias that the file states, null included
+   */
+  withDefaults(defaults: ConfigObject, aliases: readonly (readonly string[])[]): ConfigReader {
+    const missing = Object.entries(defaults).filter(
+      ([key]) => !(aliases.find((group) => group.includes(key)) ?? [key]).some((alias) => this.states(alias)),
+    );
+    return new ConfigReader(this.config, this.file, this.prefix, Object.fromEntries(missing));
+  }
 
   integer(keys: readonly string[], range: NumberRange = {}): ConfigValue<number> {
     return this.inRange(this.required(keys, types.integer), range);
@@ -92,7 +105,14 @@ export class ConfigReader {
     return this.find(keys, types.integerList);
   }
 
-  /** Whether the key is present and not null. */
+  /** Whether the file itself has the key, be it with null. */
+  states(key: string): boolean {
+    const at = key.lastIndexOf('.');
+    const parent = at === -1 ? this.config : this.inFile(key.slice(0, at));
+    return isJsonObject(parent) && Object.hasOwn(parent, key.slice(at + 1));
+  }
+
+  /** Whether the key is present, or has a default, and is not null. */
   has(key: string): boolean {
     return this.lookUp(key) !== undefined;
   }
@@ -129,8 +149,9 @@ export class ConfigReader {
   }
 
   private find<Value>(keys: readonly string[], type: ValueType<Value>): ConfigValue<Value> | undefined {
+    const stated = keys.filter((key) => this.states(key));
     let found: ConfigValue<Value> | undefined;
-    for (const key of keys) {
+    for (const key of stated.length > 0 ? stated : keys) {
       const value = this.lookUp(key);
       if (value === undefined) {
         continue;
@@ -163,6 +184,11 @@ export class ConfigReader {
   }
 
   private lookUp(key: string): unknown {
+    const stated = this.states(key) || !Object.hasOwn(this.defaults, key);
+    return (stated ? this.inFile(key) : this.defaults[key]) ?? undefined;
+  }
+
+  private inFile(key: string): unknown {
     let value: unknown = this.config;
     for (const part of key.split('.')) {
       if (!isJsonObject(value) || !Object.hasOwn(value, part)) {

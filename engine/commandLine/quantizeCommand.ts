@@ -40,6 +40,11 @@ export const quantizeCommand: CommandModule = (command, programDirectory) => {
     )
     .option('--down-group <g>', 'the same for down (default: that of gate and up)', positiveInteger)
     .option('--symmetric', 'codes centred on zero, no zero points')
+    .option(
+      '--smoothing <share>',
+      'divide the inputs of every layer by factors per channel before rounding (EAQuant): the share of the inputs in them, 0 to 1',
+      positiveNumber,
+    )
     .addOption(new Option('--scope <name>', 'what is rounded').choices(['experts', 'all']).default('experts'))
     .addOption(
       new Option('--granularity <name>', 'what has bits of its own')

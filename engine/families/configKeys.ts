@@ -23,6 +23,7 @@ export const commonTensorNames: ModelTensorNames = {
     { root: 'model.', head: 'lm_head' },
     { root: 'model.language_model.', head: 'lm_head' },
     { root: 'language_model.model.', head: 'language_model.lm_head' },
+    { root: 'language.model.', head: 'language.lm_head' },
     { root: 'thinker.model.', head: 'thinker.lm_head' },
     { root: '', head: 'lm_head' },
   ],

@@ -1,3 +1,4 @@
+import type { ConfigObject } from '../checkpoint/types';
 import type { ActivationSpec } from './specification';
 
 /** A flag of the config that switches a rule on; families differ in the key and in what absence means. */
@@ -249,28 +250,43 @@ export interface BlockNormRecord {
   readonly offset?: 0 | 1;
 }
 
+/** Names of the parts of a block that replace those of the record. */
+export interface InMemoryNames {
+  readonly router: RouterRecord;
+  readonly experts: readonly ExpertLayout[];
+  readonly shared?: SharedRecord;
+}
+
 /** Everything the engine knows about one model family, as data. */
 export interface FamilyRecord {
   readonly name: string;
   readonly title: string;
   readonly modelTypes: readonly string[];
   readonly architectures: readonly string[];
+  /** Releases carry the model type of an older family: the architecture decides. */
+  readonly knownByArchitecture?: boolean;
   /** The record applies only where this key is at least 1 (families with dense siblings of the same type). */
   readonly requires?: string;
   /** Variants of the family that the record does not describe: keys that must be absent, null, 0, false or empty. */
-  readonly refuses?: readonly { readonly key: string; readonly reason: string }[];
+  readonly refuses?: readonly { readonly key: string; readonly equals?: string; readonly reason: string }[];
   /** What a person should know about every checkpoint of the family. */
   readonly warnings?: readonly string[];
   readonly keys?: Partial<ConfigKeys>;
+  /** What the reference implementation takes where config.json leaves a key out (null is no absence), by dotted key. */
+  readonly defaults?: ConfigObject;
   /** The reference implementation does not read `moe_intermediate_size`, so a stale one is no contradiction. */
   readonly ignoresExpertWidth?: boolean;
   readonly tensors?: Partial<ModelTensorNames>;
   readonly router: RouterRecord;
   /** Storage layouts in the order in which they are tried. */
   readonly experts: readonly ExpertLayout[];
+  /** The names in memory of Transformers 5, which it can also write; they hold where the checkpoint has this router. */
+  readonly inMemory?: InMemoryNames;
   readonly activation: ActivationRecord;
   readonly shared?: SharedRecord;
   /** Name of a vector that is added once to the output of the block. */
   readonly outputBias?: string;
+  /** Stacked tensors of experts that the same number of active experts rules, which the engine only counts. */
+  readonly otherExperts?: readonly string[];
   readonly decoder: DecoderRecord | UnsupportedDecoder;
 }

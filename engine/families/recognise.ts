@@ -2,7 +2,7 @@ import { ConfigReader } from '../checkpoint/configReader';
 import type { Checkpoint } from '../checkpoint/types';
 import { TunerError } from '../protocol/errors';
 import { commonConfigKeys, commonTensorNames, textConfigPaths } from './configKeys';
-import type { ConfigKeys, FamilyRecord, ModelTensorNames, TensorRoot } from './familyRecord';
+import type { ConfigKeys, FamilyRecord, InMemoryNames, ModelTensorNames, TensorRoot } from './familyRecord';
 import { findRoot } from './findRoot';
 import { refusePackedWeights, refuseVariant } from './refuseCheckpoint';
 import { outsideFamilies } from './outsideFamilies';
@@ -47,15 +47,17 @@ export function recognise(checkpoint: Checkpoint): RecognisedModel {
     }
     refuseVariant(checkpoint, record, text);
     refusePackedWeights(checkpoint);
+    const root = findRoot(checkpoint, names);
+    const read = text.withDefaults(record.defaults ?? {}, Object.values(keys));
     return {
       checkpoint,
-      record,
+      record: { ...record, ...namesInMemory(checkpoint, record, root.root + names.layer) },
       modelType: config.optionalString(['model_type'])?.value ?? record.modelTypes[0]!,
-      config: text,
-      outerConfig,
+      config: read,
+      outerConfig: text === outerConfig ? read : outerConfig,
       keys,
       names,
-      root: findRoot(checkpoint, names),
+      root,
     };
   }
   throw unknownFamily(checkpoint, outerConfig);
@@ -64,10 +66,32 @@ export function recognise(checkpoint: Checkpoint): RecognisedModel {
 /** The record of a config: its model type decides; architectures do where there is none. */
 function recordOf(config: ConfigReader): FamilyRecord | undefined {
   const modelType = config.optionalString(['model_type'])?.value;
-  if (modelType !== undefined) {
-    return families.find(({ modelTypes }) => modelTypes.includes(modelType));
+  const byArchitecture = families.find((record) =>
+    architecturesOf(config).some((name) => record.architectures.includes(name)),
+  );
+  return modelType === undefined || byArchitecture?.knownByArchitecture === true
+    ? byArchitecture
+    : families.find(({ modelTypes }) => modelTypes.includes(modelType));
+}
+
+/** The names in memory of Transformers 5, where the checkpoint was written with them. */
+function namesInMemory(
+  { tensors }: Checkpoint,
+  { inMemory, router }: FamilyRecord,
+  layer: string,
+): InMemoryNames | undefined {
+  if (inMemory === undefined) {
+    return undefined;
   }
-  return families.find((record) => architecturesOf(config).some((name) => record.architectures.includes(name)));
+  const [before, after] = layer.split('{layer}') as [string, string];
+  const { weight, selectionBias } = inMemory.router;
+  const ending =
+    after + (selectionBias === undefined || selectionBias === router.selectionBias ? weight : selectionBias);
+  const written = [...tensors.keys()].some(
+    (name) =>
+      name.startsWith(before) && name.endsWith(ending) && /^\d+$/.test(name.slice(before.length, -ending.length)),
+  );
+  return written ? inMemory : undefined;
 }
 
 /** @throws TunerError `unsupportedFeature` for families that are known and out of reach */

@@ -26,12 +26,14 @@ export function refusePackedWeights(checkpoint: Checkpoint): void {
 
 /** @throws TunerError `unsupportedFeature` for variants of a family that its record does not describe */
 export function refuseVariant(checkpoint: Checkpoint, record: FamilyRecord, config: ConfigReader): void {
-  const refused = (record.refuses ?? []).find(({ key }) => isSet(config.raw(key)));
+  const refused = (record.refuses ?? []).find(({ key, equals }) =>
+    equals === undefined ? isSet(config.raw(key)) : config.raw(key) === equals,
+  );
   if (refused !== undefined) {
     throw new TunerError('unsupportedFeature', `This ${record.title} checkpoint is not supported: ${refused.reason}.`, {
       file: checkpoint.configFile,
       place: refused.key,
-      wayOut: `Open a ${record.title} checkpoint without ${refused.key}.`,
+      wayOut: `Open a ${record.title} checkpoint without ${refused.key}${refused.equals === undefined ? '' : ` ${refused.equals}`}.`,
     });
   }
 }

@@ -113,7 +113,11 @@ export function resolveModel(checkpoint: Checkpoint): ResolvedModel {
     forwardRefusal: record.decoder.supported
       ? undefined
       : `The full forward of ${record.title} cannot run here: ${record.decoder.reason}.`,
-    warnings: [...(record.warnings ?? []), ...extraLayerWarnings(recognised, present, layerCount)],
+    warnings: [
+      ...(record.warnings ?? []),
+      ...defaultWarnings(recognised, active.key),
+      ...extraLayerWarnings(recognised, present, layerCount),
+    ],
     blockNorm: (layer) => resolveBlockNorm(recognised, weights, stemOf(layer), hiddenSize),
     decoder: () => resolveDecoder(recognised, weights, { hiddenSize, vocabularySize, layerCount, blocks, stemOf }),
   };
@@ -234,6 +238,15 @@ function resolveBlockNorm(
   return decoder.norms.placement === 'post'
     ? undefined
     : weights.norm(stem + decoder.norms.feedForward, hiddenSize, decoder.norms.kind, epsilon);
+}
+
+/** A number that this tool is about, and that the config leaves to the reference implementation: say which one holds. */
+function defaultWarnings({ config, keys, record }: RecognisedModel, activeKey: string): string[] {
+  if (keys.activeExperts.some((key) => config.states(key))) {
+    return [];
+  }
+  const { value } = config.integer(keys.activeExperts);
+  return [`config.json lacks ${activeKey}: ${value}, the default of ${record.title}, holds.`];
 }
 
 /** Next-token-prediction heads (layers past the configured count, or `mtp` modules) take no part; say so. */

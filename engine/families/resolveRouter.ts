@@ -4,8 +4,12 @@ import type { FlagKey, GateRuleRecord, RouterRecord } from './familyRecord';
 import type { GateRule, RouterSpec } from './specification';
 import type { WeightLookup } from './weightLookup';
 
-/** Whether a flag of the config is on. */
+/** Whether a flag of the config is on. Early Llama 4 configs hold a number in place of true: as in Python, 0 alone is off. */
 export function flag(config: ConfigReader, key: FlagKey): boolean {
+  const number = key.keys.map((name) => config.raw(name)).find((value) => typeof value === 'number');
+  if (number !== undefined) {
+    return number !== 0;
+  }
   return config.optionalBoolean(key.keys)?.value ?? key.absent;
 }
 

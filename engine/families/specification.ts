@@ -152,6 +152,8 @@ export interface MoeBlockSpec {
   readonly beside?: SharedExpertSpec | undefined;
   /** Added once to the output of the block (JetMoE). */
   readonly outputBias?: TensorEntry | undefined;
+  /** Norm that has to stand before the block in place of the layer's own, where a plan smoothed its inputs. */
+  readonly inputNorm?: NormSpec | undefined;
 }
 
 /** Rotary position embedding of one attention layer, resolved to numbers. */

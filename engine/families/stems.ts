@@ -34,6 +34,11 @@ export const experts = {
     arrangement: 'concatenated',
     orientation,
   }),
+  /** As released, and as Transformers 5 has them in memory. */
+  projectionsOrFused: (block: string): readonly ExpertLayout[] => [
+    experts.projections(block),
+    experts.fused(block, 'output-major'),
+  ],
 } as const;
 
 export function gatedNetwork(stem: string): NetworkNames {

@@ -14,29 +14,17 @@ import {
   type NodeProto,
   type TensorProto,
 } from 'onnx-buf';
-import { TunerError } from '../protocol/errors';
 import type { Dtype, TensorEntry } from '../checkpoint/types';
 import { cpuTarget, type GraphTarget } from './graphTarget';
 import { bfloat16Table, fedName, fedTypes } from './gpu/fedWeights';
 import { isExactFactor, isProduct, splitProduct } from './gpu/splitProduct';
+import { storedType, storedTypes } from './storedTypes';
 import { toBfloat16Bits, toFloat16Bits } from '../numeric/halfPrecision';
 
 /** Name of a value inside a graph. */
 export type Value = string;
 
 export type AttributeValue = number | string | readonly number[] | { readonly float: number } | GraphProto;
-
-const elementTypes: Partial<Record<Dtype, DataType>> = {
-  F32: DataType.FLOAT,
-  F16: DataType.FLOAT16,
-  BF16: DataType.BFLOAT16,
-  F64: DataType.DOUBLE,
-  F8_E4M3: DataType.FLOAT8E4M3FN,
-  F8_E5M2: DataType.FLOAT8E5M2,
-  U8: DataType.UINT8,
-  I64: DataType.INT64,
-  I32: DataType.INT32,
-};
 
 /** Dtypes of at most 11 significant bits. */
 const exactDtypes: ReadonlySet<Dtype> = new Set(['F16', 'BF16', 'F8_E4M3', 'F8_E5M2', 'U8']);
@@ -252,19 +240,18 @@ export class GraphBuilder {
 
   /** A stored tensor in its own dtype. Throws `unsupportedDtype` for dtypes ONNX cannot hold. */
   stored(entry: TensorEntry, shape: readonly number[] = entry.shape): Value {
-    const elementType = elementTypes[entry.dtype];
-    if (elementType === undefined) {
-      throw new TunerError('unsupportedDtype', `The dtype ${entry.dtype} cannot be computed with.`, {
-        file: entry.file,
-        place: entry.name,
-        wayOut: 'Convert the checkpoint to BF16, F16 or F32 first.',
-      });
+    const { fed } = this.target;
+    if (fed === undefined) {
+      return this.loaded(entry, shape);
     }
-    const key = `w:${entry.file}:${entry.byteOffset}:${entry.byteLength}:${shape.join('x')}`;
-    if (this.target.fed !== undefined) {
-      return this.derived(key, () => this.fedWeight(entry, shape, this.target.fed!));
-    }
-    return this.constant(key, () =>
+    storedType(entry);
+    return this.derived(storedKey(entry, shape), () => this.fedWeight(entry, shape, fed));
+  }
+
+  /** A stored tensor that is loaded with the graph, also where weights are fed with every run. */
+  loaded(entry: TensorEntry, shape: readonly number[] = entry.shape): Value {
+    const elementType = storedType(entry);
+    return this.constant(storedKey(entry, shape), () =>
       create(TensorProtoSchema, {
         dataType: elementType,
         dims: shape.map(BigInt),
@@ -300,7 +287,7 @@ export class GraphBuilder {
 
   /** A value of a stored dtype in the element type of this view. */
   ofDtype(stored: Value, dtype: Dtype): Value {
-    const same = elementTypes[dtype] === this.elementType;
+    const same = storedTypes[dtype] === this.elementType;
     const value = same ? stored : this.node('Cast', [stored], { to: this.elementType });
     if (exactDtypes.has(dtype)) {
       this.shared.exactFactors.add(value);
@@ -354,6 +341,10 @@ export class GraphBuilder {
     }
     return name;
   }
+}
+
+function storedKey({ file, byteOffset, byteLength }: TensorEntry, shape: readonly number[]): string {
+  return `w:${file}:${byteOffset}:${byteLength}:${shape.join('x')}`;
 }
 
 /** ONNX Runtime wants external locations relative to a folder: the root of the file system the file is on. */

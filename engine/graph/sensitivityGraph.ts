@@ -23,8 +23,8 @@ export const sensitivityNames = {
  * k = 1 … k0 - 1 (absent when k0 is 1) and `squared_norm [tokens, 1]` = ||y_k0||^2. Only these numbers leave the graph; sums over
  * tokens are the caller's, so that one run may hold several batches.
  *
- * @param resident probe inputs F32 `[tokens, hidden]` that are loaded with the weights; the input is then `rows` int64 `[1]`,
- * how many of them to use
+ * @param resident probe inputs F32 `[tokens, hidden]` that are loaded with the graph, once for all its runs; the input is then `rows`
+ * int64 `[n]`, which of them to use: numbers that follow each other
  */
 export function sensitivityGraph(
   block: MoeBlockSpec,
@@ -97,8 +97,10 @@ function fedInput(graph: GraphBuilder, block: MoeBlockSpec): Value {
 }
 
 function residentInput(graph: GraphBuilder, probes: TensorEntry): Value {
-  const rows = graph.input(sensitivityNames.rows, DataType.INT64, [1]);
-  return graph.node('Slice', [graph.stored(probes), graph.integers([0]), rows, graph.integers([0])]);
+  const rows = graph.input(sensitivityNames.rows, DataType.INT64, [null]);
+  const row = (from: number, to: number) => graph.node('Slice', [rows, graph.integers([from]), graph.integers([to])]);
+  const end = graph.node('Add', [row(-1, 2 ** 31), graph.integers([1])]);
+  return graph.node('Slice', [graph.loaded(probes), row(0, 1), end, graph.integers([0])]);
 }
 
 /** `[tokens, j, hidden]` → `[tokens, j]`. */

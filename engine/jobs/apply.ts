@@ -17,6 +17,7 @@ import {
   type TargetName,
 } from '../protocol/apply';
 import { toTunerError, TunerError } from '../protocol/errors';
+import type { Plan } from '../protocol/plan';
 import { rewriteModel, type RewrittenModel } from '../transform/rewriteModel';
 import { trainedActiveExperts } from './activeExperts';
 import { applyGguf, assertGgufBlocks, writesGguf } from './applyGguf';
@@ -132,6 +133,7 @@ function chosenDelivery(
   const { resolved } = model;
   const { name, title } = resolved.recognised.record;
   assertPackable(plan, target);
+  assertTakesSmoothing(plan, target, writesGguf(target, name, weightsChange));
   return chooseDelivery({
     target,
     family: { name, title },
@@ -140,6 +142,17 @@ function chosenDelivery(
     configKey: resolved.configKeys.activeExperts,
     experts: weightsChange ? { before: resolved.experts, after: experts.map(({ length }) => length) } : undefined,
   });
+}
+
+/** Smoothed inputs change norms and routers beside the experts, in float32: only formats that are written anew take them. */
+function assertTakesSmoothing({ quantize }: Plan, target: TargetName, asGguf: boolean): void {
+  if (quantize?.options?.['smoothing'] !== undefined && target !== 'onnx' && !asGguf) {
+    throw new TunerError(
+      'unsupportedFeature',
+      'The plan smooths the inputs of experts, which changes norms and routers in float32: checkpoint folders keep their types.',
+      { place: '--target', wayOut: 'Write the target onnx or llama.cpp, or quantize without --smoothing.' },
+    );
+  }
 }
 
 /** The whole decoder where it can be built; without it the MoE blocks alone are changed and compared. */

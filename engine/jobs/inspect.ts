@@ -4,6 +4,7 @@ import type { TensorEntry } from '../checkpoint/types';
 import type { ResolvedModel } from '../families/resolveModel';
 import { networkParameters } from '../families/networkParameters';
 import { specTensors } from '../families/specTensors';
+import { allPredictionTensors } from '../transform/predictionTensors';
 import { isOnnxModel } from '../onnxModel/isOnnxModel';
 import { gateReferenceRefusal } from './gateReference';
 import { openModel } from './openModel';
@@ -36,7 +37,7 @@ export async function inspect(folder: string): Promise<CheckpointSummary> {
     family: resolved.recognised.record.name,
     modelType: resolved.recognised.modelType,
     parameters: parametersOf(all),
-    activeParameters: parametersOf(all) - inactiveParameters(resolved),
+    activeParameters: parametersOf(usedByTokens(resolved)) - inactiveParameters(resolved),
     bytes: checkpoint.bytes,
     expertBytes: layers.reduce((sum, layer) => sum + layer.expertBytes, 0),
     dtype: mostCommonDtype(all),
@@ -76,10 +77,20 @@ function parametersOf(entries: readonly TensorEntry[]): number {
   }, 0);
 }
 
+/** Tensors that take part when a token is computed: all but those that predict further tokens. */
+function usedByTokens(resolved: ResolvedModel): TensorEntry[] {
+  const { tensors } = resolved.recognised.checkpoint;
+  const prediction = new Set(allPredictionTensors(resolved));
+  return [...tensors.values()].filter(({ name }) => !prediction.has(name));
+}
+
 /** Parameters of the routed experts that one token does not use. */
-function inactiveParameters({ blocks }: ResolvedModel): number {
-  return blocks.reduce((sum, { experts, activeExperts }) => {
-    const perExpert = networkParameters(experts[0]!);
+function inactiveParameters({ blocks, recognised }: ResolvedModel): number {
+  const { checkpoint, record, root, names } = recognised;
+  return blocks.reduce((sum, { layer, experts, activeExperts }) => {
+    const stem = root.root + names.layer.replace('{layer}', String(layer));
+    const others = (record.otherExperts ?? []).flatMap((name) => checkpoint.tensors.get(stem + name) ?? []);
+    const perExpert = networkParameters(experts[0]!) + parametersOf(others) / experts.length;
     return sum + perExpert * (experts.length - activeExperts);
   }, 0);
 }

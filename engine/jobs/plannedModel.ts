@@ -5,6 +5,7 @@ import { TunerError } from '../protocol/errors';
 import { weightChangeNames, type WeightChangeName } from '../protocol/evaluation';
 import type { Plan } from '../protocol/plan';
 import { roundOthers } from '../transform/quantizeOthers';
+import { smoothableNorm } from '../transform/smoothBlock';
 import { ScratchWeights } from '../transform/scratchWeights';
 import { changesWeights, transformBlocks, withBlocks } from '../transform/transformModel';
 import { assertActiveExperts, requestedActiveExperts, trainedActiveExperts } from './activeExperts';
@@ -71,7 +72,12 @@ async function transformed(model: OpenModel, plan: Plan, planFile: string, job: 
   assertPlanFits(plan, planTarget(model), planFile);
   const scratch = new ScratchWeights();
   try {
-    const blocks = await transformBlocks(model.resolved.blocks, plan, { scratch, job, planFile });
+    const blocks = await transformBlocks(model.resolved.blocks, plan, {
+      scratch,
+      job,
+      planFile,
+      normBefore: (layer) => smoothableNorm(model.resolved.decoder().layers.find(({ index }) => index === layer)!),
+    });
     plan.activeExperts?.forEach((k, at) => {
       assertActiveExperts(blocks[at]!, k, { code: 'malformedPlan', file: planFile, place: `activeExperts[${at}]` });
     });

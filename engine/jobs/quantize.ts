@@ -70,6 +70,7 @@ export async function quantize(
       choices,
       groups,
       symmetric: params.symmetric,
+      smoothing: params.smoothing,
       scratch,
       runtime,
       job,
@@ -110,12 +111,26 @@ function otherPlan(params: QuantizeParams, group: number): Plan {
   return planSchema.parse({ quantize: section });
 }
 
-function assertRequest({ bits, averageBits, effectiveBits, maximumBytes, method, text }: QuantizeParams): void {
+function assertRequest({
+  bits,
+  averageBits,
+  effectiveBits,
+  maximumBytes,
+  method,
+  smoothing,
+  text,
+}: QuantizeParams): void {
   const given = [bits, averageBits, effectiveBits, maximumBytes].filter((value) => value !== undefined);
   if (given.length !== 1) {
     throw new TunerError('usage', 'Give exactly one of bits, average bits, effective bits and bytes.', {
       place: '--bits, --average-bits, --effective-bits, --max-bytes',
       wayOut: 'For example --bits 4, or --average-bits 3.5.',
+    });
+  }
+  if (smoothing !== undefined && (text.length === 0 || (method !== 'auto' && quantizers[method].needs !== 'moments'))) {
+    throw new TunerError('usage', 'Inputs are smoothed by what calibration text shows of them.', {
+      place: '--smoothing',
+      wayOut: 'Give text with --text, and one of the methods gptq, awq, eaquant and auto.',
     });
   }
   if (method !== 'auto' && quantizers[method].needs === 'moments' && text.length === 0) {
@@ -169,12 +184,12 @@ async function report(
   run: QuantizeRun,
   model: OpenModel,
   { bits, allocations }: Allocation,
-  { blocks, uncovered, name, candidates, quality }: Chosen,
+  { blocks, uncovered, unrounded, smoothing, name, candidates, quality }: Chosen,
 ): Promise<QuantizeResult> {
   const { params, groups, symmetric, text } = run;
   const layers: QuantizeResult['layers'] = [];
   for (const [at, block] of run.blocks.entries()) {
-    layers.push(await quantizedLayer(block, blocks[at]!, bits[at]!, run, uncovered[at] ?? []));
+    layers.push(await quantizedLayer(unrounded[at] ?? block, blocks[at]!, bits[at]!, run, uncovered[at] ?? []));
   }
   const totals = bitTotalsOf(run, bits);
   const before = run.blocks.reduce((sum, block, at) => sum + originalBytes(block, bits[at]!), 0);
@@ -196,6 +211,7 @@ async function report(
     ...differing(groups),
     symmetric,
     scope: params.scope,
+    ...(smoothing.length === 0 ? {} : { smoothing: params.smoothing }),
     averageBits,
     effectiveBits: allBits(totals) / totals.weights,
     arithmetic: bitsArithmetic(totals),
@@ -253,7 +269,7 @@ async function writeSection(
   run: QuantizeRun,
   model: OpenModel,
   base: BasePlan,
-  { bits, blocks, name }: Allocation & Chosen,
+  { bits, blocks, smoothing, name }: Allocation & Chosen,
   effectiveBits: number,
 ): Promise<void> {
   const { params, groups, symmetric, text } = run;
@@ -269,7 +285,9 @@ async function writeSection(
     layers: shortestBits(bits),
     ...(params.scope === 'all' ? { others: otherBits(params) } : {}),
     effectiveBits: Number(effectiveBits.toFixed(6)),
-    ...(calibrated ? { options: { weights } } : {}),
+    ...(calibrated
+      ? { options: { weights, ...(smoothing.length === 0 ? {} : { smoothing: params.smoothing! }) } }
+      : {}),
     ...(text === undefined ? {} : { calibrationTokens: text.tokens }),
     seed: params.seed,
   };
@@ -287,6 +305,7 @@ async function writeSection(
       blocks.map(({ experts }) => experts),
       run.blocks,
       roundedWeightsKey(plan),
+      smoothing,
     );
   }
   await updatePlan(out, { source, quantize: section });

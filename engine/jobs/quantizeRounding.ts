@@ -19,7 +19,9 @@ import { writeRoundedExpert } from '../transform/quantizeWeights';
 import { readFeedForward, type FeedForwardWeights } from '../transform/readWeight';
 import { scalableChannels } from '../transform/scalableChannels';
 import type { ScratchWeights } from '../transform/scratchWeights';
+import { smoothableNorm } from '../transform/smoothBlock';
 import { attentionHeads } from './evaluate';
+import { smoothBlock } from './quantizeSmoothing';
 
 /** Longest time one expert may take, in seconds. */
 const expertDeadlineSeconds = 600;
@@ -29,6 +31,8 @@ export interface RoundingRun {
   readonly model: ModelSpec;
   readonly groups: ProjectionGroups;
   readonly symmetric: boolean;
+  /** Share of the inputs in the factors that smooth them, from 0 to 1; absent: inputs stay as they are. */
+  readonly smoothing?: number | undefined;
   readonly scratch: ScratchWeights;
   readonly runtime: RuntimeOptions;
   readonly job: JobContext;
@@ -38,6 +42,10 @@ export interface RoundingRun {
 export interface RoundedBlocks {
   readonly blocks: readonly MoeBlockSpec[];
   readonly uncovered: readonly (readonly number[])[];
+  /** Blocks that were rounded, with smoothed inputs where that was asked for. */
+  readonly unrounded: readonly MoeBlockSpec[];
+  /** Factors that the inputs of every block are divided by; empty where nothing was smoothed. */
+  readonly smoothing: readonly Float32Array[];
 }
 
 /** What calibration saw of one expert while a block was walked. */
@@ -59,7 +67,20 @@ export async function roundBlocks(
 ): Promise<RoundedBlocks> {
   const quantizer: Quantizer = quantizers[name];
   const uncovered: number[][] = [];
-  const rewrite = async (block: MoeBlockSpec, position: number, inputs: BlockInputs | undefined) => {
+  const unrounded: MoeBlockSpec[] = [];
+  const smoothing: Float32Array[] = [];
+  const smoothed = async (block: MoeBlockSpec, inputs: BlockInputs) => {
+    const layer = run.model.layers.find(({ index }) => index === block.layer)!;
+    return smoothBlock(run, block, smoothableNorm(layer), inputs, run.smoothing!);
+  };
+  const rewrite = async (original: MoeBlockSpec, position: number, given: BlockInputs | undefined) => {
+    let [block, inputs] = [original, given];
+    if (given !== undefined && run.smoothing !== undefined) {
+      const found = await smoothed(original, given);
+      [block, inputs] = [found.block, found.inputs];
+      smoothing.push(found.factors);
+    }
+    unrounded.push(block);
     const missed: number[] = [];
     const experts: FeedForwardSpec[] = [];
     for await (const one of calibratedExperts(run, block, quantizer, inputs)) {
@@ -74,7 +95,7 @@ export async function roundBlocks(
     return { ...block, experts };
   };
   if (quantizer.needs === 'moments' && sequences !== undefined) {
-    return { blocks: await walk(run, sequences, progress, rewrite), uncovered };
+    return { blocks: await walk(run, sequences, progress, rewrite), uncovered, unrounded, smoothing };
   }
   const blocks: MoeBlockSpec[] = [];
   for (const layer of run.model.layers) {
@@ -84,7 +105,7 @@ export async function roundBlocks(
       blocks.push(await rewrite(layer.feedForward.block, blocks.length, undefined));
     }
   }
-  return { blocks, uncovered };
+  return { blocks, uncovered, unrounded, smoothing };
 }
 
 /** Calibration text through all layers, every MoE block replaced by what `rewrite` makes of it. */

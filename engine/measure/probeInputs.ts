@@ -5,6 +5,8 @@ import { SeededRandom, streamSeed } from '../numeric/seededRandom';
 export interface ProbeBatches {
   readonly count: number;
   batch(index: number): Float32Array;
+  /** All batches one after the other, where every layer gets the same values and they are kept. */
+  whole?(): Float32Array | undefined;
 }
 
 /** Bytes of probe inputs that are kept for the next layer instead of being drawn again. */
@@ -41,6 +43,13 @@ export class GaussianProbes implements ProbeBatches {
       this.drawn.add(index);
     }
     return values;
+  }
+
+  whole(): Float32Array | undefined {
+    for (let index = 0; this.kept !== undefined && index < this.count; index += 1) {
+      this.batch(index);
+    }
+    return this.kept;
   }
 }
 

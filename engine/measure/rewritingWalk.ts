@@ -1,3 +1,4 @@
+import { layerWithBlock } from '../families/layerWithBlock';
 import type { DecoderLayerSpec, ModelSpec, MoeBlockSpec } from '../families/specification';
 import { decoderLayerGraph, layerNames, moeBlockOf } from '../graph/decoderLayerGraph';
 import { openGraph } from '../runtime/openGraph';
@@ -85,7 +86,7 @@ export async function rewriteLayers(options: RewritingWalkOptions): Promise<MoeB
           }
         });
         blocks.push(block);
-        next = { ...layer, feedForward: { kind: 'moe', block } };
+        next = layerWithBlock(layer, block);
       }
       await run(next, layerNames.next, (at, values) => store.write(`hidden-${at}`, values));
     }

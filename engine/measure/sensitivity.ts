@@ -1,21 +1,22 @@
+import type { TensorEntry } from '../checkpoint/types';
 import { specTensors } from '../families/specTensors';
 import type { MoeBlockSpec } from '../families/specification';
+import { LikeLayers } from '../graph/gpu/likeLayers';
 import { sensitivityGraph, sensitivityNames } from '../graph/sensitivityGraph';
 import type { LayerSensitivity } from '../protocol/sensitivity';
 import { openGraph, type GraphSource } from '../runtime/openGraph';
-import { floats, type RuntimeOptions, type RuntimeSession } from '../runtime/session';
+import { floats, type Feeds, type RuntimeOptions, type RuntimeSession } from '../runtime/session';
 import { WeightStream } from '../runtime/weightStream';
 import { step, type JobContext } from './jobContext';
 import { explainNonFinite } from './nonFinite';
 import type { ProbeBatches } from './probeInputs';
+import { mostResidentBytes, ResidentProbes } from './residentProbes';
 
 /**
  * Bytes of expert outputs `[tokens, k0, hidden]` that one step may hold. On the processor this bounds the engine's own
  * memory; a GPU converts the weights anew in every run, so it gets more at once, as far as its memory allows.
  */
 const outputBytesPerStep = { processor: 2 ** 27, device: 2 ** 30 };
-
-const batched = [sensitivityNames.x];
 
 /** Longest time of one step before the supervisor ends the process, in seconds. */
 const stepDeadlineSeconds = 300;
@@ -34,13 +35,23 @@ export async function measureSensitivity(
   job: JobContext,
 ): Promise<LayerSensitivity> {
   const build: GraphSource = (target) => sensitivityGraph(block, target);
-  return measureWith(await openGraph(build, runtime, { batched, block }), block, probes, runtime, job);
+  const session = await openGraph(build, runtime, { batched: [sensitivityNames.x], block });
+  return measureWith(session, block, probes, runtime, job);
 }
 
-/** {@link measureSensitivity} for layer after layer; the weights of the next are read while one is measured. Dispose it. */
+/**
+ * {@link measureSensitivity} for layer after layer: the weights of the next are read while one is measured, and inputs that all layers
+ * share are loaded once. Dispose it.
+ */
 export class SensitivityMeter {
   private readonly stream: WeightStream | undefined;
-  private readonly graphs = new Map<MoeBlockSpec, GraphSource>();
+  private readonly graphs = new Map<
+    MoeBlockSpec,
+    { readonly build: GraphSource; readonly probes: TensorEntry | undefined }
+  >();
+  private readonly likeLayers = new LikeLayers();
+  /** The first inputs that can be loaded once, and what they were written to; without the latter they are fed. */
+  private shared: { readonly of: ProbeBatches; readonly resident: ResidentProbes | undefined } | undefined;
 
   /** @param blocks those that will be measured */
   constructor(
@@ -55,35 +66,66 @@ export class SensitivityMeter {
   /** @param next the block that is measured afterwards */
   async measure(block: MoeBlockSpec, probes: ProbeBatches, next: MoeBlockSpec | undefined): Promise<LayerSensitivity> {
     const { stream, runtime, job } = this;
-    const session = await openGraph(this.graph(block), runtime, { batched, block, stream });
+    const resident = await this.loadOnce(probes, block.hiddenSize);
+    const batched = [resident === undefined ? sensitivityNames.x : sensitivityNames.rows];
+    const session = await openGraph(this.graph(block, resident?.entry), runtime, { batched, block, stream });
     if (next !== undefined) {
-      stream?.readAhead(this.graph(next));
+      stream?.readAhead(this.graph(next, resident?.entry));
     }
     this.graphs.delete(block);
-    return measureWith(session, block, probes, runtime, job);
+    return measureWith(session, block, probes, runtime, job, resident?.rows);
   }
 
   async dispose(): Promise<void> {
     await this.stream?.dispose();
+    await this.shared?.resident?.dispose();
   }
 
-  private graph(block: MoeBlockSpec): GraphSource {
-    const known = this.graphs.get(block);
-    if (known !== undefined) {
-      return known;
+  /** The inputs that sessions load; undefined where they are fed. */
+  private async loadOnce(probes: ProbeBatches, width: number): Promise<ResidentProbes | undefined> {
+    const { stream, runtime, job } = this;
+    // A device that is short of memory has none for what only saves time.
+    const short = runtime.deviceMemoryBytes !== undefined || (runtime.journal?.expertBytes ?? Infinity) < Infinity;
+    if (stream === undefined || short) {
+      return undefined;
     }
-    const build: GraphSource = (target) => sensitivityGraph(block, target);
-    this.graphs.set(block, build);
+    if (this.shared === undefined) {
+      const values = probes.whole?.();
+      if (values !== undefined && values.byteLength <= mostResidentBytes) {
+        const resident = await ResidentProbes.write(values, width).catch((error: unknown) => {
+          job.log('warn', `Inputs are copied to the device for every layer: ${String(error)}`);
+          return undefined;
+        });
+        this.shared = { of: probes, resident };
+      }
+    }
+    return this.shared?.of === probes ? this.shared.resident : undefined;
+  }
+
+  private graph(block: MoeBlockSpec, probes: TensorEntry | undefined): GraphSource {
+    const known = this.graphs.get(block);
+    if (known !== undefined && known.probes === probes) {
+      return known.build;
+    }
+    const build: GraphSource = (target) =>
+      target.fed === undefined
+        ? sensitivityGraph(block, target, probes)
+        : this.likeLayers.graph([{ ...block, layer: undefined }, probes?.file], target.fed, (fed) =>
+            sensitivityGraph(block, { ...target, fed }, probes),
+          );
+    this.graphs.set(block, { build, probes });
     return build;
   }
 }
 
+/** @param rows numbers of all inputs, where the session has them loaded */
 async function measureWith(
   session: RuntimeSession,
   block: MoeBlockSpec,
   probes: ProbeBatches,
   runtime: RuntimeOptions,
   job: JobContext,
+  rows?: BigInt64Array,
 ): Promise<LayerSensitivity> {
   const k0 = block.activeExperts;
   const width = block.hiddenSize;
@@ -93,9 +135,18 @@ async function measureWith(
   );
   try {
     const batches: BatchSums[] = [];
+    let first = 0;
     for (const { data, parts } of probeSteps(probes, width, tokensPerStep)) {
+      const tokens = data.length / width;
+      const feeds: Feeds =
+        rows === undefined
+          ? { [sensitivityNames.x]: { type: 'float32', data, shape: [tokens, width] } }
+          : {
+              [sensitivityNames.rows]: { type: 'int64', data: rows.subarray(first, first + tokens), shape: [tokens] },
+            };
+      first += tokens;
       const results = await step(job, `sensitivity of layer ${block.layer}`, stepDeadlineSeconds, () =>
-        session.run({ [sensitivityNames.x]: { type: 'float32', data, shape: [data.length / width, width] } }),
+        session.run(feeds),
       );
       const norms = floats(results, sensitivityNames.squaredNorm);
       const damages = k0 > 1 ? floats(results, sensitivityNames.squaredDamage) : new Float32Array(0);

@@ -15,6 +15,7 @@ export const expertCountKeys = [
 export const activeExpertKeys = [
   'num_experts_per_tok',
   'num_experts_per_token',
+  'experts_per_token',
   'moe_topk',
   'moe_k',
   'moe_top_k',

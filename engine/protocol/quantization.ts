@@ -27,6 +27,8 @@ export const quantizeParamsSchema = z.object({
   /** The same for down, whose rows are often of another length; by default that of gate and up. */
   downGroup: z.number().int().positive().optional(),
   symmetric: z.boolean().default(false),
+  /** Share of the inputs in the factors that smooth them before rounding (EAQuant), from 0 to 1; absent: no smoothing. */
+  smoothing: z.number().min(0).max(1).optional(),
   scope: z.enum(['experts', 'all']).default('experts'),
   /** Calibration text. */
   text: z.array(z.string()).default([]),
@@ -71,6 +73,7 @@ export const quantizeResultSchema = z.object({
   groups: planQuantizeSchema.shape.groups,
   symmetric: z.boolean(),
   scope: z.enum(['experts', 'all']),
+  smoothing: z.number().optional().describe('Share of the inputs in the factors that smooth them; absent: none.'),
   averageBits: z.number().describe('Mean bits of the codes.'),
   effectiveBits: z.number().describe('Mean bits of a quantized weight with scales and zero points.'),
   arithmetic: z.string().describe('How the effective bits come about.'),

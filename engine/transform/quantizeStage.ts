@@ -10,7 +10,8 @@ import { assertGroups, plannedBits } from './quantizeBits';
 import { scalableChannels } from './scalableChannels';
 import { writeRoundedExpert } from './quantizeWeights';
 import { readFeedForward } from './readWeight';
-import { roundedExpertsOf } from './roundedWeightsFile';
+import { roundedExpertsOf, smoothingOf } from './roundedWeightsFile';
+import { smoothSurroundings } from './smoothBlock';
 import type { TransformStage } from './stage';
 
 /** Longest time one expert may take, in seconds. */
@@ -54,7 +55,15 @@ export const quantizeStage: TransformStage = {
     }
     const stored = weightsFile(plan, context.planFile);
     if (stored !== undefined) {
-      return { ...block, experts: await roundedExpertsOf(stored, plan, position, block) };
+      const experts = await roundedExpertsOf(stored, plan, position, block);
+      const factors = await smoothingOf(stored, plan, position);
+      const norm = context.normBefore?.(block.layer);
+      if (factors !== undefined && norm === undefined) {
+        throw new TunerError('internal', `The norm before the experts of layer ${block.layer} is not known.`);
+      }
+      return factors === undefined
+        ? { ...block, experts }
+        : { ...(await smoothSurroundings(block, factors, norm!, context.scratch)), experts };
     }
     const method = knownMethod(quantize.method, context.planFile);
     const { symmetric } = quantize;

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
+import { fromFloat32 } from '../checkpoint/encodeDtype';
 import { readSafetensorsHeader, type SafetensorsHeader } from '../checkpoint/safetensorsHeader';
-import { readTensorBytes } from '../checkpoint/readTensor';
+import { readTensorBytes, readTensorFloat32 } from '../checkpoint/readTensor';
 import type { TensorEntry } from '../checkpoint/types';
 import { writeSafetensors, type TensorToWrite } from '../checkpoint/writeSafetensors';
 import type {
@@ -31,6 +32,7 @@ export function roundedWeightsKey({ source, prune, merge, quantize }: Plan): str
     quantize?.seed,
     // Only where they differ: keys of plans with one group stay what they were.
     ...(quantize?.groups === undefined ? [] : [quantize.groups]),
+    ...(quantize?.options?.['smoothing'] === undefined ? [] : [{ smoothing: quantize.options['smoothing'] }]),
   ];
   return createHash('sha256')
     .update(JSON.stringify([source?.fingerprint, prune?.keep, merge?.groups, merge?.weights, ...decided]))
@@ -42,6 +44,7 @@ export function roundedWeightsKey({ source, prune, merge, quantize }: Plan): str
  * @param experts per MoE layer in order, or undefined where a layer stays as it is
  * @param blocks what they were made from; linear maps that are the same object are not stored again
  * @param key of the plan as it will be written, see {@link roundedWeightsKey}
+ * @param smoothing factors that the inputs of every block are divided by; empty where they stay
  * @throws TunerError `writeFailed`
  */
 export async function writeRoundedWeights(
@@ -49,8 +52,14 @@ export async function writeRoundedWeights(
   experts: readonly (readonly FeedForwardSpec[] | undefined)[],
   blocks: readonly MoeBlockSpec[],
   key: string,
+  smoothing: readonly Float32Array[] = [],
 ): Promise<void> {
-  const tensors: TensorToWrite[] = [];
+  const tensors: TensorToWrite[] = smoothing.map((factors, position) => ({
+    name: smoothingName(position),
+    dtype: 'F32',
+    shape: [factors.length],
+    data: whole(fromFloat32('F32', factors)),
+  }));
   for (const [position, layer] of experts.entries()) {
     for (const [expert, network] of (layer ?? []).entries()) {
       for (const [name, linear] of changedLinears(network, blocks[position]!.experts[expert]!)) {
@@ -62,6 +71,12 @@ export async function writeRoundedWeights(
     }
   }
   await writeSafetensors(file, tensors, { [metadataKey]: key });
+}
+
+const smoothingName = (position: number) => `${position}.smoothing`;
+
+async function* whole(bytes: Uint8Array): AsyncIterable<Uint8Array> {
+  yield await Promise.resolve(bytes);
 }
 
 async function* bytesOf(entry: TensorEntry): AsyncIterable<Uint8Array> {
@@ -147,6 +162,13 @@ export async function roundedExpertsOf(
         return { layout: 'gated', gate: restore('gate', undefined), up: restore('up', undefined), down };
     }
   });
+}
+
+/** Factors that the inputs of a MoE layer are divided by; undefined where the plan smooths none. */
+export async function smoothingOf(file: string, plan: Plan, position: number): Promise<Float32Array | undefined> {
+  const header = await headerOf(file, plan);
+  const entry = header.tensors.find(({ name }) => name === smoothingName(position));
+  return entry === undefined ? undefined : readTensorFloat32(entry);
 }
 
 function restoreLinear(

@@ -1,4 +1,4 @@
-import type { MoeBlockSpec } from '../families/specification';
+import type { MoeBlockSpec, NormSpec } from '../families/specification';
 import type { JobContext } from '../measure/jobContext';
 import type { Plan } from '../protocol/plan';
 import type { ScratchWeights } from './scratchWeights';
@@ -9,6 +9,8 @@ export interface TransformContext {
   readonly job: JobContext;
   /** Plan file, for messages. */
   readonly planFile: string;
+  /** The norm before the block of a decoder layer, where a plan smooths its inputs. */
+  readonly normBefore?: ((layer: number) => NormSpec) | undefined;
 }
 
 /** One section of a plan as a change of MoE blocks. */

@@ -1,3 +1,4 @@
+import { layerWithBlock } from '../families/layerWithBlock';
 import type { ModelSpec, MoeBlockSpec } from '../families/specification';
 import type { Plan } from '../protocol/plan';
 import { gatesStage } from './gatesStage';
@@ -47,7 +48,7 @@ export function withBlocks(model: ModelSpec, blocks: readonly MoeBlockSpec[]): M
     }
     const block = blocks[position]!;
     position += 1;
-    return block === layer.feedForward.block ? layer : { ...layer, feedForward: { kind: 'moe' as const, block } };
+    return layerWithBlock(layer, block);
   });
   return { ...model, layers };
 }

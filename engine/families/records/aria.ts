@@ -7,6 +7,7 @@ export const aria: FamilyRecord = {
   title: 'Aria',
   modelTypes: ['aria_text', 'aria', 'aria_moe_lm'],
   architectures: ['AriaForConditionalGeneration', 'AriaTextForCausalLM'],
+  defaults: { moe_num_experts: 8, moe_topk: 2 },
   router: { weight: 'mlp.router.weight', score: 'logits', gates: { kind: 'softmax-chosen' } },
   experts: [
     {

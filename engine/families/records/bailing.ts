@@ -24,16 +24,24 @@ export const bailingMoe: FamilyRecord = {
   title: 'Ling / Bailing MoE',
   modelTypes: ['bailing_moe'],
   architectures: ['BailingMoeForCausalLM'],
-  router: softmaxRouter,
+  router: {
+    ...softmaxRouter,
+    gates: { kind: 'sum', epsilon: 0, when: { keys: ['norm_topk_prob'], absent: true } },
+  },
 };
 
-/** Ling 2.0 (arXiv 2510.22115): the router of DeepSeek-V3 with the bias under another name. */
+/**
+ * Ling 2.0 (arXiv 2510.22115): the router of DeepSeek-V3 with the bias under another name. Its releases state the model type
+ * of the first generation.
+ */
 export const bailingMoeV2: FamilyRecord = {
   ...common,
   name: 'bailing_moe_v2',
   title: 'Ling 2 / Bailing MoE V2',
   modelTypes: ['bailing_moe_v2'],
   architectures: ['BailingMoeV2ForCausalLM'],
+  knownByArchitecture: true,
+  defaults: { n_group: 8, topk_group: 4, routed_scaling_factor: 2.5 },
   router: {
     ...sigmoidGroupRouter,
     selectionBias: 'mlp.gate.expert_bias',

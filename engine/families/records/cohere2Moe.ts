@@ -7,6 +7,7 @@ export const cohere2Moe: FamilyRecord = {
   title: 'Cohere2-MoE',
   modelTypes: ['cohere2_moe'],
   architectures: ['Cohere2MoeForCausalLM'],
+  defaults: { num_experts: 8, num_experts_per_tok: 2 },
   router: {
     weight: 'mlp.gate.weight',
     score: 'logits',
@@ -20,7 +21,7 @@ export const cohere2Moe: FamilyRecord = {
       },
     },
   },
-  experts: [experts.projections('mlp')],
+  experts: experts.projectionsOrFused('mlp'),
   activation: siluByConfig,
   shared: {
     ...sharedNetwork('mlp.shared_experts'),

@@ -12,6 +12,13 @@ export const dbrx: FamilyRecord = {
     activeExperts: ['ffn_config.moe_top_k'],
     keyValueHeads: ['attn_config.kv_n_heads'],
   },
+  // dbrx-base and dbrx-instruct do not state how gates are divided.
+  defaults: {
+    'ffn_config.moe_num_experts': 4,
+    'ffn_config.moe_top_k': 1,
+    'ffn_config.moe_normalize_expert_weights': 1,
+    'attn_config.kv_n_heads': 1,
+  },
   tensors: {
     roots: [{ root: 'transformer.', head: 'lm_head' }],
     layer: 'blocks.{layer}.',

@@ -31,6 +31,7 @@ export const axk1: FamilyRecord = {
   title: 'A.X-K1',
   modelTypes: ['axk1'],
   architectures: ['AXK1ForCausalLM'],
+  defaults: { ...deepseekV3.defaults, n_routed_experts: 192 },
   decoder: blockOnly('its layers normalise the output of the experts', postAttentionNorm),
 };
 
@@ -41,6 +42,7 @@ export const mistral4: FamilyRecord = {
   title: 'Mistral 4',
   modelTypes: ['mistral4'],
   architectures: ['Mistral4ForCausalLM'],
+  defaults: { n_routed_experts: 128, num_experts_per_tok: 4 },
   router: {
     weight: 'mlp.gate.weight',
     score: 'softmax',
@@ -68,6 +70,7 @@ export const openPangu: FamilyRecord = {
   title: 'openPangu Ultra MoE',
   modelTypes: ['pangu_ultra_moe'],
   architectures: ['PanguUltraMoEForCausalLM', 'PanguProMoEV2ForCausalLM'],
+  defaults: {},
   router: {
     weight: 'mlp.gate.weight',
     selectionBias: 'mlp.gate.e_score_correction_bias',

@@ -7,6 +7,16 @@ export const deepseekV2: FamilyRecord = {
   title: 'DeepSeek-V2',
   modelTypes: ['deepseek_v2'],
   architectures: ['DeepseekV2ForCausalLM'],
+  // The full DeepSeek-VL2 states its language model like this.
+  refuses: [{ key: 'topk_method', equals: 'noaux_tc', reason: 'its router is that of DeepSeek-V3' }],
+  defaults: {
+    n_routed_experts: 64,
+    q_lora_rank: 1536,
+    kv_lora_rank: 512,
+    qk_rope_head_dim: 64,
+    qk_nope_head_dim: 128,
+    v_head_dim: 128,
+  },
   router: {
     ...softmaxRouter,
     groups: {
@@ -19,7 +29,7 @@ export const deepseekV2: FamilyRecord = {
     gates: { kind: 'score' },
     scaleKeys: ['routed_scaling_factor'],
   },
-  experts: [experts.projections('mlp')],
+  experts: experts.projectionsOrFused('mlp'),
   activation: siluByConfig,
   shared: sharedNetwork('mlp.shared_experts'),
   decoder: {

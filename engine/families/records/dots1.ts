@@ -15,11 +15,12 @@ export const dots1: FamilyRecord = {
   title: 'dots.llm1',
   modelTypes: ['dots1'],
   architectures: ['Dots1ForCausalLM'],
+  defaults: { num_key_value_heads: 32, sliding_window: 4096, max_window_layers: 62 },
   router: {
     ...sigmoidGroupRouter,
     gates: { kind: 'sum', epsilon: 1e-20, when: { keys: ['norm_topk_prob'], absent: false } },
   },
-  experts: [experts.projections('mlp')],
+  experts: experts.projectionsOrFused('mlp'),
   activation: siluByConfig,
   shared: sharedNetwork('mlp.shared_experts'),
   decoder: {

@@ -7,8 +7,9 @@ export const flexOlmo: FamilyRecord = {
   title: 'FlexOlmo',
   modelTypes: ['flex_olmo'],
   architectures: ['FlexOlmoForCausalLM'],
+  defaults: { num_experts: 7, num_experts_per_tok: 5 },
   router: softmaxRouter,
-  experts: [experts.projections('mlp')],
+  experts: experts.projectionsOrFused('mlp'),
   activation: siluByConfig,
   decoder: {
     ...standardDecoder,

@@ -15,8 +15,9 @@ export const glm4Moe: FamilyRecord = {
   title: 'GLM-4-MoE',
   modelTypes: ['glm4_moe'],
   architectures: ['Glm4MoeForCausalLM'],
+  defaults: { n_routed_experts: 128, num_experts_per_tok: 8, num_key_value_heads: 8 },
   router: sigmoidGroupRouter,
-  experts: [experts.projections('mlp')],
+  experts: experts.projectionsOrFused('mlp'),
   activation: siluByConfig,
   shared: sharedNetwork('mlp.shared_experts'),
   decoder: {

@@ -1,6 +1,6 @@
 import type { FamilyRecord } from '../familyRecord';
 import { standardAttention, standardDecoder, blockOnly, postAttentionNorm, textOnly } from '../stems';
-import { deepseekV3 } from './deepseekV3';
+import { deepseekV3, latentDecoder } from './deepseekV3';
 import { glm4Moe } from './glm4Moe';
 
 /** Text model of GLM-4.5V: GLM-4.5 without query and key norms; text alone has plain positions. */
@@ -25,6 +25,17 @@ export const glm4MoeLite: FamilyRecord = {
   title: 'GLM-4-MoE-lite',
   modelTypes: ['glm4_moe_lite'],
   architectures: ['Glm4MoeLiteForCausalLM'],
+  defaults: {
+    n_routed_experts: 64,
+    num_experts_per_tok: 4,
+    routed_scaling_factor: 1.8,
+    q_lora_rank: 768,
+    kv_lora_rank: 512,
+    qk_rope_head_dim: 64,
+    qk_nope_head_dim: 192,
+    v_head_dim: 256,
+  },
+  decoder: { ...latentDecoder, defaultEpsilon: 1e-5 },
 };
 
 /** GLM-5: the same blocks under sparse attention. */
@@ -34,5 +45,6 @@ export const glmMoeDsa: FamilyRecord = {
   title: 'GLM-MoE-DSA',
   modelTypes: ['glm_moe_dsa'],
   architectures: ['GlmMoeDsaForCausalLM'],
+  defaults: { n_routed_experts: 256, num_experts_per_tok: 8, routed_scaling_factor: 2.5, rms_norm_eps: 1e-5 },
   decoder: blockOnly('its attention chooses keys with an indexer', postAttentionNorm),
 };

@@ -7,6 +7,21 @@ export const gptOss: FamilyRecord = {
   title: 'gpt-oss',
   modelTypes: ['gpt_oss'],
   architectures: ['GptOssForCausalLM'],
+  defaults: {
+    num_local_experts: 128,
+    num_experts_per_tok: 4,
+    num_key_value_heads: 8,
+    head_dim: 64,
+    sliding_window: 128,
+    rope_scaling: {
+      rope_type: 'yarn',
+      factor: 32,
+      beta_fast: 32,
+      beta_slow: 1,
+      truncate: false,
+      original_max_position_embeddings: 4096,
+    },
+  },
   router: {
     weight: 'mlp.router.weight',
     bias: 'mlp.router.bias',

@@ -1,5 +1,5 @@
 import type { DecoderRecord, ExpertLayout, FamilyRecord, RouterRecord } from '../familyRecord';
-import { blockOnly, postAttentionNorm, siluByConfig, standardAttention, standardDecoder } from '../stems';
+import { blockOnly, experts, postAttentionNorm, siluByConfig, standardAttention, standardDecoder } from '../stems';
 
 const router: RouterRecord = {
   weight: 'block_sparse_moe.router.layer.weight',
@@ -30,7 +30,12 @@ export const graniteMoe: FamilyRecord = {
   modelTypes: ['granitemoe'],
   architectures: ['GraniteMoeForCausalLM'],
   router,
+  defaults: { num_local_experts: 8, num_experts_per_tok: 2, attention_multiplier: 1 },
   experts: [layout],
+  inMemory: {
+    router: { ...router, weight: 'block_sparse_moe.router.weight' },
+    experts: [experts.fused('block_sparse_moe', 'output-major')],
+  },
   activation: siluByConfig,
   decoder,
 };

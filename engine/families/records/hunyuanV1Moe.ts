@@ -8,8 +8,9 @@ export const hunyuanV1Moe: FamilyRecord = {
   modelTypes: ['hunyuan_v1_moe'],
   architectures: ['HunYuanMoEV1ForCausalLM'],
   ignoresExpertWidth: true,
+  defaults: { num_experts: 1, moe_topk: 1 },
   router: { weight: 'mlp.gate.wg.weight', score: 'softmax', gates: { kind: 'sum', epsilon: 0 } },
-  experts: [experts.projections('mlp')],
+  experts: experts.projectionsOrFused('mlp'),
   activation: siluByConfig,
   shared: sharedNetwork('mlp.shared_mlp'),
   decoder: {

@@ -8,8 +8,9 @@ export const jamba: FamilyRecord = {
   modelTypes: ['jamba'],
   architectures: ['JambaForCausalLM'],
   tensors: { finalNorm: 'final_layernorm' },
+  defaults: { num_experts: 16, num_experts_per_tok: 2 },
   router: { weight: 'feed_forward.router.weight', score: 'softmax', gates: { kind: 'score' } },
-  experts: [experts.projections('feed_forward')],
+  experts: experts.projectionsOrFused('feed_forward'),
   activation: siluByConfig,
   decoder: blockOnly('its Mamba layers are not implemented', { name: 'pre_ff_layernorm' }),
 };

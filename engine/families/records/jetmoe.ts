@@ -10,6 +10,7 @@ export const jetmoe: FamilyRecord = {
   warnings: [
     'num_experts_per_tok also sets the number of attention heads: runtimes cannot change it for the experts alone.',
   ],
+  defaults: { num_local_experts: 8, num_experts_per_tok: 2 },
   router: { weight: 'mlp.router.layer.weight', score: 'logits', gates: { kind: 'softmax-chosen' } },
   experts: [
     {
@@ -22,5 +23,6 @@ export const jetmoe: FamilyRecord = {
   ],
   activation: { kind: 'named', keys: ['activation_function'], absent: 'silu' },
   outputBias: 'mlp.bias',
+  otherExperts: ['self_attention.experts.input_linear.weight', 'self_attention.experts.output_linear.weight'],
   decoder: blockOnly('its attention is a mixture of experts', postAttentionNorm),
 };

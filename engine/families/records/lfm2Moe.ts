@@ -8,6 +8,7 @@ export const lfm2Moe: FamilyRecord = {
   modelTypes: ['lfm2_moe'],
   architectures: ['Lfm2MoeForCausalLM'],
   tensors: { finalNorm: 'embedding_norm' },
+  defaults: { num_experts: 32, num_experts_per_tok: 4, num_key_value_heads: 8 },
   router: {
     weight: 'feed_forward.gate.weight',
     selectionBias: 'feed_forward.expert_bias',
@@ -16,7 +17,7 @@ export const lfm2Moe: FamilyRecord = {
     gates: { kind: 'sum', epsilon: 1e-6, when: { keys: ['norm_topk_prob'], absent: true } },
     scaleKeys: ['routed_scaling_factor'],
   },
-  experts: [experts.numbered('feed_forward')],
+  experts: [experts.numbered('feed_forward'), experts.fused('feed_forward', 'output-major')],
   activation: { kind: 'fixed', activation: { kind: 'silu-gated' } },
   decoder: {
     ...standardDecoder,

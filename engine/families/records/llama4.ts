@@ -7,6 +7,13 @@ export const llama4: FamilyRecord = {
   title: 'Llama 4',
   modelTypes: ['llama4_text', 'llama4'],
   architectures: ['Llama4ForCausalLM', 'Llama4ForConditionalGeneration'],
+  defaults: {
+    num_local_experts: 16,
+    num_experts_per_tok: 1,
+    num_key_value_heads: 8,
+    head_dim: 128,
+    attention_chunk_size: 8192,
+  },
   router: {
     weight: 'feed_forward.router.weight',
     score: 'logits',

@@ -13,7 +13,7 @@ import {
 /** Families with the blocks of Qwen3-MoE. */
 const common = {
   router: softmaxRouter,
-  experts: [experts.projections('mlp')],
+  experts: experts.projectionsOrFused('mlp'),
   activation: siluByConfig,
 } as const satisfies Partial<FamilyRecord>;
 
@@ -24,6 +24,17 @@ export const mellum: FamilyRecord = {
   title: 'Mellum',
   modelTypes: ['mellum'],
   architectures: ['MellumForCausalLM'],
+  defaults: {
+    num_experts: 64,
+    num_experts_per_tok: 8,
+    num_key_value_heads: 4,
+    head_dim: 128,
+    sliding_window: 1024,
+    rope_parameters: {
+      full_attention: { rope_type: 'default', rope_theta: 500000 },
+      sliding_attention: { rope_type: 'default', rope_theta: 10000 },
+    },
+  },
   router: { ...softmaxRouter, gates: { kind: 'sum', epsilon: 0, when: { keys: ['norm_topk_prob'], absent: true } } },
   decoder: {
     ...standardDecoder,

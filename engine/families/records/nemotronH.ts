@@ -11,6 +11,8 @@ export const nemotronH: FamilyRecord = {
     { key: 'moe_latent_size', reason: 'its experts work on a projection of the hidden state' },
     { key: 'block_configs', reason: 'its layers have different numbers of experts' },
   ],
+  keys: { normEpsilon: ['layer_norm_epsilon', 'norm_eps', 'rms_norm_eps'] },
+  defaults: { n_routed_experts: 8, num_experts_per_tok: 2, layer_norm_epsilon: 1e-5 },
   tensors: {
     roots: [
       { root: 'backbone.', head: 'lm_head' },

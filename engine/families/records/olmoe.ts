@@ -7,8 +7,9 @@ export const olmoe: FamilyRecord = {
   title: 'OLMoE',
   modelTypes: ['olmoe'],
   architectures: ['OlmoeForCausalLM'],
+  defaults: { num_experts: 64, num_experts_per_tok: 8 },
   router: softmaxRouter,
-  experts: [experts.projections('mlp')],
+  experts: experts.projectionsOrFused('mlp'),
   activation: siluByConfig,
   decoder: {
     ...standardDecoder,

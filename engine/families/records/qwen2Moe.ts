@@ -7,8 +7,15 @@ export const qwen2Moe: FamilyRecord = {
   title: 'Qwen2-MoE',
   modelTypes: ['qwen2_moe'],
   architectures: ['Qwen2MoeForCausalLM'],
+  defaults: {
+    num_experts: 60,
+    num_experts_per_tok: 4,
+    num_key_value_heads: 16,
+    sliding_window: 4096,
+    max_window_layers: 28,
+  },
   router: softmaxRouter,
-  experts: [experts.projections('mlp')],
+  experts: experts.projectionsOrFused('mlp'),
   activation: siluByConfig,
   shared: { ...sharedNetwork('mlp.shared_expert'), gate: 'mlp.shared_expert_gate' },
   decoder: {

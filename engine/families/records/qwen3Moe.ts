@@ -7,8 +7,9 @@ export const qwen3Moe: FamilyRecord = {
   title: 'Qwen3-MoE',
   modelTypes: ['qwen3_moe'],
   architectures: ['Qwen3MoeForCausalLM'],
+  defaults: { num_experts: 128, num_experts_per_tok: 8, num_key_value_heads: 4, sliding_window: 4096 },
   router: softmaxRouter,
-  experts: [experts.projections('mlp'), experts.fused('mlp', 'output-major')],
+  experts: experts.projectionsOrFused('mlp'),
   activation: siluByConfig,
   decoder: {
     ...standardDecoder,

@@ -24,6 +24,7 @@ export const qwen3VlMoe: FamilyRecord = {
   title: 'Qwen3-VL-MoE',
   modelTypes: ['qwen3_vl_moe_text', 'qwen3_vl_moe'],
   architectures: ['Qwen3VLMoeForConditionalGeneration'],
+  defaults: { num_experts: 60, num_experts_per_tok: 4, num_key_value_heads: 16, head_dim: 128 },
   router: { ...softmaxRouter, gates: { kind: 'sum', epsilon: 0 } },
   experts: [experts.fused('mlp', 'input-major'), experts.projections('mlp')],
   decoder: { ...standardDecoder, mixer: { ...mixer, rotary: { pairing: 'half', defaultTheta: 500000 } } },
@@ -36,7 +37,8 @@ export const qwen3OmniMoe: FamilyRecord = {
   title: 'Qwen3-Omni-MoE (thinker)',
   modelTypes: ['qwen3_omni_moe_text', 'qwen3_omni_moe_thinker', 'qwen3_omni_moe'],
   architectures: ['Qwen3OmniMoeForConditionalGeneration', 'Qwen3OmniMoeThinkerForConditionalGeneration'],
-  router: softmaxRouter,
-  experts: [experts.projections('mlp'), experts.fused('mlp', 'output-major')],
+  defaults: { num_experts: 128, num_experts_per_tok: 8, num_key_value_heads: 4 },
+  router: { ...softmaxRouter, gates: { kind: 'sum', epsilon: 0, when: { keys: ['norm_topk_prob'], absent: true } } },
+  experts: experts.projectionsOrFused('mlp'),
   decoder: { ...standardDecoder, mixer: { ...mixer, rotary: { pairing: 'half', defaultTheta: 1e6 } } },
 };

@@ -20,11 +20,12 @@ export const qwen3Next: FamilyRecord = {
   title: 'Qwen3-Next',
   modelTypes: ['qwen3_next'],
   architectures: ['Qwen3NextForCausalLM'],
+  defaults: { num_experts: 512, num_experts_per_tok: 10 },
   router: {
     ...softmaxRouter,
     gates: { kind: 'sum', epsilon: 0, when: { keys: ['norm_topk_prob'], absent: true } },
   },
-  experts: [experts.projections('mlp'), experts.fused('mlp', 'output-major')],
+  experts: experts.projectionsOrFused('mlp'),
 };
 
 /** Qwen3.5-MoE: always renormalised; hub files keep the experts of a layer in one tensor. */
@@ -34,6 +35,7 @@ export const qwen35Moe: FamilyRecord = {
   title: 'Qwen3.5-MoE',
   modelTypes: ['qwen3_5_moe_text', 'qwen3_5_moe'],
   architectures: ['Qwen3_5MoeForCausalLM', 'Qwen3_5MoeForConditionalGeneration'],
+  defaults: { num_experts: 256, num_experts_per_tok: 8 },
   router: { ...softmaxRouter, gates: { kind: 'sum', epsilon: 0 } },
   experts: [experts.fused('mlp', 'output-major'), experts.projections('mlp')],
 };

@@ -14,7 +14,7 @@ import {
 /** Families with DeepSeek-V3's router over grouped-query attention; they differ in attention and one tensor name. */
 const common = {
   router: sigmoidGroupRouter,
-  experts: [experts.projections('mlp')],
+  experts: experts.projectionsOrFused('mlp'),
   activation: siluByConfig,
   shared: sharedNetwork('mlp.shared_experts'),
 } as const satisfies Partial<FamilyRecord>;
@@ -26,6 +26,7 @@ export const solarOpen: FamilyRecord = {
   title: 'Solar Open',
   modelTypes: ['solar_open'],
   architectures: ['SolarOpenForCausalLM'],
+  defaults: { n_routed_experts: 128, num_experts_per_tok: 8, num_key_value_heads: 8, head_dim: 128 },
   decoder: {
     ...standardDecoder,
     mixer: { ...standardAttention, rotary: { pairing: 'half', defaultTheta: 1e6 } },
@@ -40,14 +41,23 @@ export const exaoneMoe: FamilyRecord = {
   title: 'EXAONE-MoE',
   modelTypes: ['exaone_moe'],
   architectures: ['ExaoneMoeForCausalLM', 'ExaoneMoEForCausalLM'],
+  defaults: {
+    num_experts: 64,
+    num_experts_per_tok: 8,
+    num_key_value_heads: 32,
+    routed_scaling_factor: 2.5,
+    sliding_window: 4096,
+    sliding_window_pattern: 4,
+  },
   router: { ...sigmoidGroupRouter, selectionBias: 'mlp.e_score_correction_bias' },
+  inMemory: { router: sigmoidGroupRouter, experts: common.experts },
   decoder: {
     ...standardDecoder,
     mixer: {
       ...standardAttention,
       queryKeyNorm: perHeadNorm,
       mask: { rule: 'layer-types', absent: 'pattern' },
-      rotary: { pairing: 'half', defaultTheta: 1e6, onlySlidingLayers: true },
+      rotary: { pairing: 'half', defaultTheta: 10000, onlySlidingLayers: true },
     },
     defaultEpsilon: 1e-5,
   },
@@ -59,6 +69,7 @@ export const mimoV2Flash: FamilyRecord = {
   title: 'MiMo-V2-Flash',
   modelTypes: ['mimo_v2_flash'],
   architectures: ['MiMoV2FlashForCausalLM'],
+  defaults: { n_routed_experts: 256, num_experts_per_tok: 8, rms_norm_eps: 1e-5 },
   router: sigmoidGroupRouter,
   experts: common.experts,
   activation: siluByConfig,
