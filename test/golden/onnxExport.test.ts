@@ -209,6 +209,31 @@ describe.each(['deepseek_v2', 'gpt_oss', 'mixtral'])('%s rounded', (name) => {
   });
 });
 
+describe('everything rounded (scope "all")', () => {
+  // Grouped and latent attention, with biases and sinks; dense layers; shared experts beside.
+  test.each([
+    ['olmoe', 4, true],
+    ['qwen2_moe', 8, false],
+    ['deepseek_v2', 4, false],
+    ['deepseek_v3', 3, true],
+    ['gpt_oss', 8, true],
+    ['granitemoe', 2, false],
+    ['phimoe', 4, true],
+    ['llama4_text', 4, false],
+  ] as const)('%s with %i bits around its experts', async (name, others, symmetric) => {
+    const checkpoint = path.join(familiesFolder, name);
+    const { layers } = await trained(checkpoint);
+    const section = { method: 'rtn', group: 16, symmetric, scope: 'all' as const, others, seed: 0 };
+    const bits = Array.from({ length: layers }, (_, at) => (at % 2 === 0 ? 4 : 8));
+    const exported = await exportPlan(checkpoint, { quantize: { ...section, layers: bits } });
+    await compare(checkpoint, exported, shortRun);
+    const { graph } = await readGraph(exported.out);
+    const products = graph.node.filter(({ opType }) => opType === 'MatMulNBits').length;
+    // Query, key, value and output at least, of every layer.
+    expect(products).toBeGreaterThanOrEqual(4 * layers);
+  });
+});
+
 /** The first `count` experts of every group, those of one group five of them. */
 function everyGroup(experts: number, groups: number, count: number): number[] {
   const size = experts / groups;
