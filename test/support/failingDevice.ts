@@ -1,3 +1,4 @@
+import { sensitivityNames } from '../../engine/graph/sensitivityGraph';
 import type { EngineServices } from '../../engine/jobs/services';
 import { openSession, runtimeError, type Feeds, type OpenSession } from '../../engine/runtime/session';
 
@@ -46,9 +47,10 @@ export function failingDevice(services: EngineServices, failure: DeviceFailure):
   return { ...services, providers, openSession: open };
 }
 
-/** Rows of the largest input over all axes but the last. */
-function tokensOf(feeds: Feeds): number {
+/** Rows of the largest input over all axes but the last, or how many of the inputs it has loaded a run takes. */
+function tokensOf({ [sensitivityNames.rows]: taken, ...feeds }: Feeds): number {
   return Math.max(
+    taken?.shape[0] ?? 0,
     ...Object.values(feeds)
       .filter(({ type }) => type === 'float32')
       .map(({ shape }) => shape.slice(0, -1).reduce((product, size) => product * size, 1)),
