@@ -306,8 +306,8 @@ async function benchmarkProfile(name: (typeof shapes)[number]): Promise<void> {
         }
         const { seconds, layers } = await profileLayers(blocks, probes, { ...onDevice, precision });
         measured.set(precision, layers);
-        // The first layer also starts the device; the last has nothing to read ahead.
-        const layer = seconds.slice(1, -1).reduce((sum, value) => sum + value, 0) / (seconds.length - 2);
+        // The first layer also starts the device, the second still gets memory from it; the last has nothing to read ahead.
+        const layer = median(seconds.slice(1, -1));
         const title = `${name}: profile, ${profiledTokens} tokens, weights ${state}, ${precision}`;
         lines.push(
           { name: `${title}: layer`, value: layer, unit: 's' },
