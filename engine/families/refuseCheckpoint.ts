@@ -3,22 +3,29 @@ import type { Checkpoint } from '../checkpoint/types';
 import { TunerError } from '../protocol/errors';
 import type { FamilyRecord } from './familyRecord';
 
-/** Quantized storage that is recognised and refused by name: suffix of its tensors → what it is. */
+/** Quantized storage that is recognised and refused by name: suffix of its tensors → what it is; the first that occurs. */
 const packedSuffixes = [
   { suffix: '.qweight', title: 'GPTQ or AWQ packed weights' },
   { suffix: '.weight_packed', title: 'compressed-tensors packed weights' },
   { suffix: '.weight_global_scale', title: 'NVFP4 packed weights' },
+  { suffix: '.weight_scale_2', title: 'NVFP4 weights of ModelOpt' },
+  { suffix: '.SCB', title: '8-bit weights of bitsandbytes' },
+  { suffix: '.weight.absmax', title: '4-bit weights of bitsandbytes' },
+  { suffix: '.W_q', title: 'HQQ packed weights' },
+  { suffix: '.weight_scale', title: 'Weights with a scale per tensor, per channel or of unknown blocks' },
+  { suffix: '.scales', title: 'MLX packed weights' },
 ] as const;
 
 /** @throws TunerError `unsupportedDtype` for weights packed by a quantiser whose format is not documented here */
 export function refusePackedWeights(checkpoint: Checkpoint): void {
-  for (const name of checkpoint.tensors.keys()) {
-    const packed = packedSuffixes.find(({ suffix }) => name.endsWith(suffix));
-    if (packed !== undefined) {
-      throw new TunerError('unsupportedDtype', `${packed.title} cannot be read.`, {
+  const names = [...checkpoint.tensors.keys()];
+  for (const { suffix, title } of packedSuffixes) {
+    const name = names.find((each) => each.endsWith(suffix));
+    if (name !== undefined) {
+      throw new TunerError('unsupportedDtype', `${title} cannot be read.`, {
         file: checkpoint.tensors.get(name)!.file,
         place: name,
-        wayOut: 'Start from the BF16, F16, FP8 or MXFP4 checkpoint of the model.',
+        wayOut: 'Start from the BF16, F16, FP8 (blocks with weight_scale_inv) or MXFP4 checkpoint of the model.',
       });
     }
   }

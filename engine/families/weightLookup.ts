@@ -81,6 +81,17 @@ export class WeightLookup {
    */
   source(entry: TensorEntry, matrix: readonly number[] = entry.shape): WeightSource {
     if (!entry.dtype.startsWith('F8')) {
+      if (!/^B?F\d/.test(entry.dtype)) {
+        throw new TunerError(
+          'unsupportedDtype',
+          `This weight is stored as ${entry.dtype}, without a scale that is known.`,
+          {
+            file: entry.file,
+            place: entry.name,
+            wayOut: 'Start from the BF16, F16, FP8 (blocks with weight_scale_inv) or MXFP4 checkpoint of the model.',
+          },
+        );
+      }
       return { storage: 'plain', entry };
     }
     const name = `${entry.name}_scale_inv`;

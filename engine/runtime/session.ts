@@ -97,10 +97,14 @@ export function preparedOptions(options: RuntimeOptions): InferenceSession.Sessi
   };
 }
 
-/** Options of sessions whose weights stay in their files. */
+/**
+ * Options of sessions whose weights stay in their files. On processors without memory patterns: with them the runtime asks for
+ * memory of the size of all weights at once and never writes to it, which fails where they are larger than the machine's memory.
+ */
 export function mappedOptions(options: RuntimeOptions): InferenceSession.SessionOptions {
   return {
     ...preparedOptions(options),
+    enableMemPattern: options.provider !== 'cpu',
     extra: {
       session: {
         model_external_initializers_file_folder_path: path.parse(process.cwd()).root,

@@ -2,7 +2,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { outsideFamilies } from '../../engine/families/outsideFamilies';
+import { tunedConfigText } from '../../engine/export/tunedConfig';
 import { families } from '../../engine/families/registry';
+import { inspect } from '../../engine/jobs/inspect';
 import { TunerError } from '../../engine/protocol/errors';
 import { openResolved } from '../support/engineRun';
 import { temporaryFolder } from '../support/temporaryFolder';
@@ -89,6 +91,76 @@ describe('what a config may look like', () => {
   });
 });
 
+describe('configs as they were released', () => {
+  test('Ling 2.0 states the model type of the first generation', async () => {
+    const two = ['BailingMoeV2ForCausalLM'];
+    const bias = [0, 1].map((layer): TinyTensor => ({
+      name: `model.layers.${layer}.mlp.gate.expert_bias`,
+      shape: [tiny.experts],
+      role: 'choiceBias',
+    }));
+    const grouped = { n_group: 2, topk_group: 1, routed_scaling_factor: 2.5, norm_topk_prob: true };
+    const second = await open({ model_type: 'bailing_moe', architectures: two, ...grouped }, bias);
+    expect(second.recognised.record.name).toBe('bailing_moe_v2');
+    expect(second.blocks[0]!.router).toMatchObject({ score: 'sigmoid', groups: { count: 2, kept: 1 }, scale: 2.5 });
+    const first = await open({ model_type: 'bailing_moe', architectures: ['BailingMoeForCausalLM'] });
+    expect(first.blocks[0]!.router).toMatchObject({ score: 'softmax', gates: { kind: 'sum' } });
+  });
+
+  test('the first Llama 4 has a number for a flag', async () => {
+    const llama = tinyCheckpoints.find(({ name }) => name === 'llama4-nested')!;
+    const text = llama.config['text_config'] as Record<string, unknown>;
+    const temperatures = async (tuning: unknown) => {
+      const changed = { ...llama.config, text_config: { ...text, attn_temperature_tuning: tuning } };
+      const model = await openResolved(writeTinyCheckpoint({ ...llama, config: changed }, await temporaryFolder()));
+      return model.decoder().layers.map(({ mixer }) => mixer.kind === 'grouped-query' && mixer.temperature);
+    };
+    const [number, yes, zero] = [await temperatures(4), await temperatures(true), await temperatures(0)];
+    expect(number).toEqual(yes);
+    expect(number.some((value) => typeof value === 'object')).toBe(true);
+    expect(zero.every((value) => value === undefined)).toBe(true);
+  });
+
+  test('DeepSeek-VL2 has its language model below a word of its own', async () => {
+    const nested = tensors.map((tensor) => ({ ...tensor, name: `language.${tensor.name}` }));
+    const model = await open({ model_type: 'deepseek_vl_v2', language_config: config }, [], nested);
+    expect(model.recognised.root).toEqual({ root: 'language.model.', head: 'language.lm_head' });
+  });
+
+  test('a config without active experts says which number holds, and the plan is written into it', async () => {
+    const model = await open({
+      num_experts_per_tok: undefined,
+      num_experts: undefined,
+      num_local_experts: tiny.experts,
+    });
+    expect(model.blocks.map(({ activeExperts }) => activeExperts)).toEqual([8, 8]);
+    expect(model.warnings.join(' ')).toContain('lacks num_experts_per_tok: 8');
+    const tuned = { delivery: 'scalar', activeExperts: [3, 3], moeLayers: [0, 1], layerCount: 2 } as const;
+    expect(JSON.parse(tunedConfigText('{ "a": 1 }', model.recognised, tuned))).toEqual({
+      a: 1,
+      num_experts_per_tok: 3,
+    });
+    expect((await open({})).warnings).toEqual([]);
+  });
+
+  test('parameters of prediction layers are not active', async () => {
+    const write = async (extra: readonly TinyTensor[]) => {
+      const checkpoint = { name: 'prediction', config, tensors: [...tensors, ...extra], seed: 1 };
+      return inspect(writeTinyCheckpoint(checkpoint, await temporaryFolder()));
+    };
+    const [without, layer, modules] = [
+      await write([]),
+      await write(block(layers)),
+      await write([{ name: 'mtp.fc.weight', shape: [4, 4], role: 'weight' }]),
+    ];
+    expect([layer.activeParameters, modules.activeParameters]).toEqual([
+      without.activeParameters,
+      without.activeParameters,
+    ]);
+    expect([layer.parameters, modules.parameters]).not.toContain(without.parameters);
+  });
+});
+
 describe('what takes no part', () => {
   test.each([
     ['layers past the configured ones', block(layers)],
@@ -117,12 +189,42 @@ describe('what is refused by name', () => {
   test.each([
     ['.qweight', 'GPTQ or AWQ'],
     ['.weight_packed', 'compressed-tensors'],
+    ['.weight_scale_2', 'NVFP4'],
+    ['.SCB', '8-bit weights of bitsandbytes'],
+    ['.weight.absmax', '4-bit weights of bitsandbytes'],
+    ['.W_q', 'HQQ'],
+    ['.weight_scale', 'per channel'],
+    ['.scales', 'MLX'],
   ])('weights packed as %s', async (suffix, title) => {
     const name = `model.layers.0.mlp.experts.0.up_proj${suffix}`;
     const error = await refusal(open({}, [{ name, shape: [4, 4], role: 'weight' }]));
     expect(error.code).toBe('unsupportedDtype');
     expect(error.message).toContain(title);
     expect(error.details.place).toBe(name);
+  });
+
+  test('integers without a scale', async () => {
+    const own = tensors.filter(({ name }) => !name.includes('experts.2.up_proj'));
+    const folder = writeTinyCheckpoint({ name: 'integers', config, tensors: own, seed: 1 }, await temporaryFolder());
+    const name = 'model.layers.1.mlp.experts.2.up_proj.weight';
+    appendHeaders(
+      path.join(folder, 'model.safetensors'),
+      [0, 1].map((layer) => ({
+        name: `model.layers.${layer}.mlp.experts.2.up_proj.weight`,
+        dtype: layer === 0 ? 'BF16' : 'I8',
+        shape: [tiny.expert, tiny.hidden],
+        bytes: layer === 0 ? 2 : 1,
+      })),
+    );
+    const error = await refusal(openResolved(folder));
+    expect([error.code, error.details.place]).toEqual(['unsupportedDtype', name]);
+    expect(error.message).toContain('I8');
+  });
+
+  test('a variant that one value of a key tells', async () => {
+    const error = await refusal(open({ model_type: 'deepseek_v2', topk_method: 'noaux_tc' }));
+    expect([error.code, error.details.place]).toEqual(['unsupportedFeature', 'topk_method']);
+    expect(error.message).toContain('DeepSeek-V3');
   });
 
   test('variants that a record does not describe', async () => {
