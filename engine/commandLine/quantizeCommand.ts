@@ -28,7 +28,7 @@ interface QuantizeOptions extends CommonOptions {
 /** Adds `quantize`: bits and rounding of the experts. */
 export const quantizeCommand: CommandModule = (command, programDirectory) => {
   command
-    .option('--bits <b>', 'the same bits everywhere: 2, 3, 4 or 8', positiveInteger)
+    .option('--bits <b>', 'the same bits everywhere: 2, 3, 4, 5, 6 or 8', positiveInteger)
     .option('--average-bits <a>', 'mean bits of the codes, spent where they matter', positiveNumber)
     .option('--effective-bits <e>', 'mean bits with scales and zero points, spent where they matter', positiveNumber)
     .option('--max-bytes <n>', 'bytes of the quantized weights, spent where they matter', positiveNumber)

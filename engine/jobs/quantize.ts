@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { VariantMeter } from '../measure/variantMeter';
 import type { JobContext } from '../measure/jobContext';
@@ -20,6 +21,7 @@ import { updatePlan } from './planFile';
 import { openBasePlan, type BasePlan } from './quantizeBase';
 import { allocate, allocationShare, bitTotalsOf, type Allocation, type AllocationRun } from './quantizeAllocation';
 import { firstGroups, groupChoices } from './quantizeGroups';
+import { assertCovered, coverageNote } from './quantizeCoverage';
 import { originalBytes, quantizedLayer } from './quantizeReport';
 import { roundBlocks, type RoundedBlocks } from './quantizeRounding';
 import { quantizeText, type QuantizeText } from './quantizeText';
@@ -48,6 +50,9 @@ export async function quantize(
   assertRequest(params);
   const model = await openModel(params.checkpoint);
   const out = params.out === undefined ? undefined : path.resolve(params.out);
+  if (out !== undefined) {
+    await assertFolder(path.dirname(out));
+  }
   const base = await openBasePlan(model, out, job);
   const scratch = new ScratchWeights();
   let meter: VariantMeter | undefined;
@@ -81,7 +86,12 @@ export async function quantize(
     const allocation = await allocate(first);
     const run = { ...first, groups: allocation.groups };
     const rounded = await bestRounding(run, allocation.bits);
+    assertCovered(rounded.uncovered, run.blocks);
     const result = await report(run, model, allocation, rounded);
+    const weak = coverageNote(result.layers);
+    if (weak !== undefined) {
+      job.log('warn', weak);
+    }
     if (out !== undefined) {
       await writeSection(out, run, model, base, { ...allocation, ...rounded }, result.effectiveBits);
     }
@@ -137,6 +147,18 @@ function assertRequest({
     throw new TunerError('usage', `The quantizer "${method}" calibrates on text, and none was given.`, {
       place: '--text',
       wayOut: 'Give text files with --text, or choose rtn or hqq, which look at weights alone.',
+    });
+  }
+}
+
+/** A run may take long: what it could not write is said before it. */
+async function assertFolder(folder: string): Promise<void> {
+  const found = await stat(folder).catch(() => undefined);
+  if (found?.isDirectory() !== true) {
+    throw new TunerError('usage', 'The folder for the plan does not exist.', {
+      file: folder,
+      place: '--out',
+      wayOut: 'Create the folder first.',
     });
   }
 }
@@ -246,12 +268,9 @@ function notesOf(
   if (params.method === 'auto' && text === undefined) {
     notes.push(`No calibration text was given, so nothing was measured: the data-free method "${name}" rounded.`);
   }
-  const weak = layers.filter(({ uncovered }) => uncovered.length > 0);
-  if (weak.length > 0) {
-    const list = weak.map(({ index, uncovered }) => `layer ${index}: ${uncovered.join(', ')}`).join('; ');
-    notes.push(
-      `The text hardly reached some experts; they were rounded to nearest (${list}). Give more or other text.`,
-    );
+  const weak = coverageNote(layers);
+  if (weak !== undefined) {
+    notes.push(weak);
   }
   const expert = allocations.find(({ granularity }) => granularity === 'expert');
   const fused = allocations.find(({ granularity }) => granularity === 'projection');

@@ -3,8 +3,9 @@ import type { VariantMeter } from '../measure/variantMeter';
 import { allocateBits, type AllocatedBits } from '../methods/quantize/bitAllocation';
 import { allBits, type BitTotals } from '../methods/quantize/bitSizes';
 import type { ProjectionGroups } from '../methods/quantize/projectionGroups';
-import { codeBits, type CodeBits } from '../methods/quantize/quantizedMatrix';
+import { allocatedBits, type CodeBits } from '../methods/quantize/quantizedMatrix';
 import type { ExpertBits } from '../methods/quantize/quantizers';
+import { TunerError } from '../protocol/errors';
 import {
   bitGranularities,
   type BitGranularity,
@@ -54,7 +55,8 @@ export async function allocate(run: AllocationRun): Promise<Allocation> {
   const pairs = groupPairs(run.choices);
   const budgets = pairs.map((groups) => budgetBits({ ...run, groups }));
   const { codes } = budgets[0]!;
-  const nearest = codeBits.reduce<CodeBits>(
+  assertFeasible(run, budgets[0]!);
+  const nearest = allocatedBits.reduce<CodeBits>(
     (best, one) => (Math.abs(one - codes) < Math.abs(best - codes) ? one : best),
     2,
   );
@@ -65,6 +67,26 @@ export async function allocate(run: AllocationRun): Promise<Allocation> {
   const solved = bitGranularities.map((granularity) => allocateBits(unitsOf(groups), budgets[at]!.stored, granularity));
   const chosen = solved.find(({ granularity }) => granularity === params.granularity)!;
   return { groups, bits: chosen.bits, allocations: solved.map((one) => allocationSummary({ ...run, groups }, one)) };
+}
+
+/**
+ * The first groups are the largest: where they leave too little for the fewest bits, nothing need be measured.
+ * @throws TunerError `infeasibleBudget`
+ */
+function assertFeasible(run: AllocationRun, { stored, codes }: BitBudget): void {
+  if (codes >= allocatedBits[0]) {
+    return;
+  }
+  const lowest = uniformTotals(run, allocatedBits[0]);
+  const perWeight = (bits: number) => (bits / lowest.weights).toFixed(3);
+  throw new TunerError(
+    'infeasibleBudget',
+    `The budget is ${perWeight(stored)} bits a weight; codes of ${allocatedBits[0]} bits with the scales of their groups take ${perWeight(allBits(lowest))}.`,
+    {
+      place: '--effective-bits, --max-bytes',
+      wayOut: 'Raise the budget, or use larger groups, which need fewer scales.',
+    },
+  );
 }
 
 /** A budget in bits of storage, and in bits of codes per weight. */
@@ -87,7 +109,7 @@ function leastLoss(
   const coarse = granularity === 'expert' ? 'projection' : granularity;
   let best = { at: 0, predicted: allocateBits(unitsOf(pairs[0]!), budgets[0]!.stored, coarse).predicted };
   for (const [at, groups] of pairs.entries()) {
-    if (at > 0 && budgets[at]!.codes >= codeBits[0]) {
+    if (at > 0 && budgets[at]!.codes >= allocatedBits[0]) {
       const { predicted } = allocateBits(unitsOf(groups), budgets[at]!.stored, coarse);
       best = predicted < best.predicted ? { at, predicted } : best;
     }
@@ -97,20 +119,21 @@ function leastLoss(
 
 function budgetBits(run: AllocationRun): BitBudget {
   const { averageBits, effectiveBits, maximumBytes } = run.params;
-  const uniform = (bits: CodeBits) =>
-    bitTotalsOf(
-      run,
-      run.blocks.map(({ experts }) => experts.map(() => ({ gate: bits, up: bits, down: bits }))),
-    );
-  const lowest = uniform(2);
+  const lowest = uniformTotals(run, 2);
   const least = allBits(lowest);
   // Zero points are as wide as codes, so one more bit of all codes costs a little more than one bit.
-  const perBit = allBits(uniform(3)) - least;
+  const perBit = allBits(uniformTotals(run, 3)) - least;
   if (averageBits !== undefined) {
     return { stored: least + perBit * (averageBits - 2), codes: averageBits };
   }
   const stored = effectiveBits === undefined ? maximumBytes! * 8 : effectiveBits * lowest.weights;
   return { stored, codes: 2 + (stored - least) / perBit };
+}
+
+/** What all experts take with the same bits. */
+function uniformTotals(run: AllocationRun, bits: CodeBits): BitTotals {
+  const same = run.blocks.map(({ experts }) => experts.map(() => ({ gate: bits, up: bits, down: bits })));
+  return bitTotalsOf(run, same);
 }
 
 function allocationSummary(run: AllocationRun, { granularity, bits, predicted }: AllocatedBits) {

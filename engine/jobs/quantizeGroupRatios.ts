@@ -1,6 +1,6 @@
 import type { MoeBlockSpec } from '../families/specification';
 import { projectionGroups, type ProjectionGroups } from '../methods/quantize/projectionGroups';
-import { codeBits } from '../methods/quantize/quantizedMatrix';
+import { allocatedBits } from '../methods/quantize/quantizedMatrix';
 import type { Quantizer, RoundedExpert } from '../methods/quantize/quantizers';
 import { roundingErrors, type UnitErrors } from '../methods/quantize/roundingErrors';
 import type { GroupChoices } from './quantizeGroups';
@@ -37,7 +37,7 @@ export async function otherGroups(
   for (let at = 1; at < Math.max(gateUp.length, down.length); at += 1) {
     const groups = projectionGroups(gateUp[at] ?? gateUp.at(-1)!, down[at] ?? down.at(-1)!);
     const rounded: RoundedExpert[] = [];
-    for (const [position, bits] of codeBits.entries()) {
+    for (const [position, bits] of allocatedBits.entries()) {
       rounded.push(
         bits === 8
           ? first.byBits[position]!
@@ -58,7 +58,7 @@ export function groupRatios(samples: readonly GroupSample[]): GroupRatios {
         const same = samples.filter((sample) => groupOf(unit, sample.groups) === group);
         const sum = (errors: 'first' | 'other', at: number) =>
           same.reduce((total, sample) => total + sample[errors][unit][at]!, 0);
-        return [group, codeBits.map((_, at) => sum('other', at) / (sum('first', at) || 1))] as const;
+        return [group, allocatedBits.map((_, at) => sum('other', at) / (sum('first', at) || 1))] as const;
       }),
     );
   };

@@ -3,7 +3,7 @@ import type { BlockInputs } from '../measure/rewritingWalk';
 import type { VariantMeter } from '../measure/variantMeter';
 import type { ExpertUnits } from '../methods/quantize/bitAllocation';
 import { storedBits } from '../methods/quantize/bitSizes';
-import { codeBits, type CodeBits } from '../methods/quantize/quantizedMatrix';
+import { allocatedBits, type CodeBits } from '../methods/quantize/quantizedMatrix';
 import { quantizers, type ExpertBits, type QuantizerName, type RoundedExpert } from '../methods/quantize/quantizers';
 import type { ProjectionGroups } from '../methods/quantize/projectionGroups';
 import { roundingErrors, type UnitErrors } from '../methods/quantize/roundingErrors';
@@ -59,7 +59,7 @@ export async function measureUnits(
     const every = Math.ceil(block.experts.length / sampledExperts);
     for await (const one of calibratedExperts(run, block, quantizers[name], inputs)) {
       const byBits: RoundedExpert[] = [];
-      for (const bits of codeBits) {
+      for (const bits of allocatedBits) {
         const rounded = await roundExpert(run, block, quantizers[name], one, { gate: bits, up: bits, down: bits });
         byBits.push(rounded);
         if (measured.includes(bits)) {
@@ -107,7 +107,7 @@ export async function measureUnits(
 function withMeans(layer: readonly (UnitErrors | undefined)[]): UnitErrors[] {
   const known = layer.filter((errors) => errors !== undefined);
   const mean = (unit: Unit) =>
-    codeBits.map((_, at) => known.reduce((sum, errors) => sum + errors[unit][at]!, 0) / Math.max(1, known.length));
+    allocatedBits.map((_, at) => known.reduce((sum, errors) => sum + errors[unit][at]!, 0) / Math.max(1, known.length));
   return layer.map((errors) => errors ?? { gateUp: mean('gateUp'), down: mean('down') });
 }
 
@@ -175,7 +175,7 @@ function layerUnits(
   divergence: Divergence,
   { groups, symmetric, ratios }: LayerFormat,
 ): ExpertUnits[] {
-  const totals = (unit: Unit) => codeBits.map((_, at) => errors.reduce((sum, one) => sum + one[unit][at]!, 0));
+  const totals = (unit: Unit) => allocatedBits.map((_, at) => errors.reduce((sum, one) => sum + one[unit][at]!, 0));
   const losses = {
     gateUp: lossPerError('gateUp', divergence, totals('gateUp')),
     down: lossPerError('down', divergence, totals('down')),
@@ -189,8 +189,8 @@ function layerUnits(
       const ratio = ratios[name].get(group);
       const loss = (at: number) => own[name][at]! * (ratio?.[at] ?? 1) * (losses[name][at] ?? 1 / errors.length);
       return {
-        loss: codeBits.map((_, at) => loss(at)),
-        cost: codeBits.map((bits) => storedBits({ weights: size[name], bits, group, symmetric })),
+        loss: allocatedBits.map((_, at) => loss(at)),
+        cost: allocatedBits.map((bits) => storedBits({ weights: size[name], bits, group, symmetric })),
       };
     };
     return { gateUp: unit('gateUp'), down: unit('down') };
@@ -202,15 +202,15 @@ function layerUnits(
  * projection; bits that were not measured follow the nearest ones below, else above. Undefined where nothing was measured.
  */
 function lossPerError(unit: Unit, divergence: Divergence, totals: readonly number[]): (number | undefined)[] {
-  return codeBits.map((bits, at) => {
+  return allocatedBits.map((bits, at) => {
     const reference = divergence.has(`${unit} ${bits}`)
       ? bits
-      : (codeBits.findLast((other) => other < bits && divergence.has(`${unit} ${other}`)) ??
-        codeBits.find((other) => divergence.has(`${unit} ${other}`)));
+      : (allocatedBits.findLast((other) => other < bits && divergence.has(`${unit} ${other}`)) ??
+        allocatedBits.find((other) => divergence.has(`${unit} ${other}`)));
     if (reference === undefined) {
       return undefined;
     }
-    const total = totals[reference === bits ? at : codeBits.indexOf(reference)]!;
+    const total = totals[reference === bits ? at : allocatedBits.indexOf(reference)]!;
     return total > 0 ? divergence.get(`${unit} ${reference}`)! / total : 0;
   });
 }

@@ -14,7 +14,7 @@ export const quantizeParamsSchema = z.object({
   checkpoint: z.string(),
   method: z.enum(quantizerNames).default('auto'),
   /** The same bits for everything in the scope; excludes the budgets below. */
-  bits: z.union([z.literal(2), z.literal(3), z.literal(4), z.literal(8)]).optional(),
+  bits: z.literal([2, 3, 4, 5, 6, 8], { error: 'choose 2, 3, 4, 5, 6 or 8' }).optional(),
   /** Mean bits of the codes, scales and zero points not counted. */
   averageBits: z.number().min(2).max(8).optional(),
   /** Mean bits of a weight with its share of scales and zero points. */

@@ -103,7 +103,7 @@ export function packsStored({ network, bits }: StoredExpert, groups: ProjectionG
   }
   const linears = network.layout === 'gated' ? [network.gate, network.up, network.down] : [network.up, network.down];
   const widths = [bits.gate, bits.up, bits.down].slice(-linears.length);
-  return linears.every(isStoredBfloat16) && !widths.some((width) => width === 2 || width === 3);
+  return linears.every(isStoredBfloat16) && widths.every((width) => [4, 8, 16].includes(width));
 }
 
 function isStoredBfloat16({ weight, orientation }: LinearSpec): boolean {

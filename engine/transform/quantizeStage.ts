@@ -31,7 +31,7 @@ export const quantizeStage: TransformStage = {
       throw new TunerError('malformedPlan', 'The plan quantizes nothing: all bits are 16.', {
         file: planFile,
         place: 'quantize.layers',
-        wayOut: 'Choose 2, 3, 4 or 8 bits for a layer, or take the section out.',
+        wayOut: 'Choose 2, 3, 4, 5, 6 or 8 bits for a layer, or take the section out.',
       });
     }
     const method = knownMethod(quantize.method, planFile);

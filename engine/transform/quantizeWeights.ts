@@ -2,14 +2,18 @@ import { fromFloat32 } from '../checkpoint/encodeDtype';
 import type { TensorEntry } from '../checkpoint/types';
 import type { BlockQuantizedWeight, FeedForwardSpec, LinearSpec } from '../families/specification';
 import { packCodes } from '../methods/quantize/packCodes';
-import type { QuantizedMatrix } from '../methods/quantize/quantizedMatrix';
+import type { CodeBits, QuantizedMatrix } from '../methods/quantize/quantizedMatrix';
 import type { RoundedExpert } from '../methods/quantize/quantizers';
 import type { FeedForwardWeights } from './readWeight';
 import type { ScratchWeights } from './scratchWeights';
 import { computedDtype, writeLinear } from './writeWeight';
 
+/** Bits that codes are stored in. */
+const storedWidths: Readonly<Record<CodeBits, 2 | 4 | 8>> = { 2: 2, 3: 4, 4: 4, 5: 8, 6: 8, 8: 8 };
+
 /**
- * A rounded matrix in temporary files. Codes of 3 bits are stored in 4, with zero points that say so: graphs read 2, 4 and 8 only.
+ * A rounded matrix in temporary files. Codes of 3 bits are stored in 4, those of 5 and 6 in 8, with zero points that say so: graphs
+ * read 2, 4 and 8 only.
  * @throws TunerError `writeFailed`
  */
 export async function writeQuantized(
@@ -18,11 +22,12 @@ export async function writeQuantized(
   matrix: QuantizedMatrix,
 ): Promise<BlockQuantizedWeight> {
   const { rows, columns, group, scales } = matrix;
-  const bits = matrix.bits === 3 ? 4 : matrix.bits;
+  const bits = storedWidths[matrix.bits];
   const groups = columns / group;
   const codes = packCodes(matrix.codes, bits);
   const zeroPoints =
-    matrix.zeroPoints ?? (matrix.bits === 3 ? new Uint8Array(scales.length).fill(2 ** (matrix.bits - 1)) : undefined);
+    matrix.zeroPoints ??
+    (bits === matrix.bits ? undefined : new Uint8Array(scales.length).fill(2 ** (matrix.bits - 1)));
   return {
     storage: 'block-quantized',
     bits,

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { apply } from '../../engine/jobs/apply';
 import { quietJob } from '../../engine/measure/jobContext';
+import type { GgufBlocks } from '../../engine/protocol/apply';
 import { failureOf } from '../support/failureOf';
 import { decodeGguf, readGguf } from '../support/ggufReader';
 import { goldenFamiliesFolder } from '../support/reference/golden';
@@ -36,16 +37,21 @@ const quantize = (layers: readonly unknown[], more: object = {}) => ({
   quantize: { method: 'rtn', group: 32, symmetric: true, scope: 'experts', layers, seed: 0, ...more },
 });
 
-async function applied(checkpoint: string, plan: object, target: 'llama.cpp' | 'huggingface' = 'llama.cpp') {
+async function applied(
+  checkpoint: string,
+  plan: object,
+  target: 'llama.cpp' | 'huggingface' = 'llama.cpp',
+  ggufBlocks: GgufBlocks = 'k-quants',
+) {
   const root = await temporaryFolder();
   const file = path.join(root, 'some.moeplan.json');
   await writeFile(file, JSON.stringify({ version: 1, ...plan }));
   const out = path.join(root, 'written');
-  return { root, out, run: () => apply({ checkpoint, plan: file, target, out, ggufBlocks: 'k-quants' }, quietJob()) };
+  return { root, out, run: () => apply({ checkpoint, plan: file, target, out, ggufBlocks }, quietJob()) };
 }
 
-async function written(checkpoint: string, plan: object) {
-  const { out, run } = await applied(checkpoint, plan);
+async function written(checkpoint: string, plan: object, blocks: GgufBlocks = 'k-quants') {
+  const { out, run } = await applied(checkpoint, plan, 'llama.cpp', blocks);
   const result = await run();
   expect(result.bytes).toBe(result.predictedBytes);
   return { gguf: readGguf(path.join(out, 'model.gguf')), notes: result.notes.join('\n') };
@@ -74,6 +80,30 @@ describe('k-quants in GGUF files', () => {
     expect(notes).toMatch(/rounded once/);
     expect(notes).toMatch(/do not divide the rows of 6 tensors \(blk\.0\.ffn_gate_exps\.weight has 64/);
     expect(notes).toMatch(/type of the most/);
+  });
+
+  test('codes of 5 and 6 bits are k-quants of their own, and Q8_0 where they stay codes', async () => {
+    const folder = writeTinyCheckpoint(wideMixtral(), path.join(await temporaryFolder(), 'wide'));
+    const { gguf } = await written(folder, quantize([5, 6, 8, { down: 5 }]));
+    const typesOf = (file: typeof gguf) =>
+      [0, 1, 2, 3].map((layer) => file.tensors.get(`blk.${layer}.ffn_down_exps.weight`)!.type);
+    expect(typesOf(gguf)).toEqual(['Q5_K', 'Q6_K', 'Q8_0', 'Q5_K']);
+    expect(gguf.tensors.get('blk.0.ffn_up_exps.weight')!.type).toBe('Q5_1');
+    const codes = await written(folder, quantize([5, 6, 8, { down: 5 }]), 'codes');
+    expect(typesOf(codes.gguf)).toEqual(['Q8_0', 'Q8_0', 'Q8_0', 'Q8_0']);
+    const stored = readCheckpointTensors(folder);
+    const down = codes.gguf.tensors.get('blk.1.ffn_down_exps.weight')!;
+    const original = Array.from({ length: tiny.experts }, (_, expert) => [
+      ...stored.get(`model.layers.1.block_sparse_moe.experts.${expert}.w2.weight`)!.data,
+    ]).flat();
+    const wanted = rounded(Float64Array.from(original), 6);
+    expect(squaredError(decodeGguf(down), wanted)).toBeLessThan(
+      1e-10 *
+        squaredError(
+          wanted,
+          wanted.map(() => 0),
+        ),
+    );
   });
 
   test('the scope "all" gives attention its own bits', async () => {

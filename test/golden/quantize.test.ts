@@ -1,4 +1,4 @@
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { FeedForwardSpec, MoeBlockSpec } from '../../engine/families/specification';
@@ -8,6 +8,7 @@ import { history } from '../../engine/jobs/history';
 import { openModel } from '../../engine/jobs/openModel';
 import { readPlan } from '../../engine/jobs/planFile';
 import { quantize } from '../../engine/jobs/quantize';
+import { coverageNote } from '../../engine/jobs/quantizeCoverage';
 import { analyseRounding } from '../../engine/jobs/roundingAnalysis';
 import { runBlock } from '../../engine/measure/blockRun';
 import { quietJob } from '../../engine/measure/jobContext';
@@ -24,6 +25,7 @@ import { readFeedForward } from '../../engine/transform/readWeight';
 import { ScratchWeights } from '../../engine/transform/scratchWeights';
 import { transformBlocks } from '../../engine/transform/transformModel';
 import { writeFeedForward } from '../../engine/transform/writeWeight';
+import { samplePath } from '../support/brokenSamples';
 import { testServices, testThreads } from '../support/engineServices';
 import { failureOf } from '../support/failureOf';
 import { sharedPath } from '../support/sharedMaterial';
@@ -85,6 +87,8 @@ describe('rounded blocks', () => {
     ['gpt_oss', 8, true, 'rtn'],
     ['llama4_text', 2, false, 'hqq'],
     ['mixtral', 3, false, 'rtn'],
+    ['olmoe', 6, true, 'rtn'],
+    ['qwen2_moe', 5, false, 'hqq'],
   ] as const)('%s runs its codes at %s bits like the weights they stand for', async (name, bits, symmetric, method) => {
     const scratch = new ScratchWeights();
     try {
@@ -151,7 +155,7 @@ describe('what is refused before anything is written', () => {
   it('bits that do not exist, nothing to round, a wrong number of layers or experts', async () => {
     const count = await layersOf();
     const all = (value: PlanQuantize['layers'][number]) => Array.from({ length: count }, () => value);
-    expect((await plan({ layers: all(5) })).message).toMatch(/5 bits/);
+    expect((await plan({ layers: all(7) })).message).toMatch(/7 bits/);
     expect((await plan({ layers: all(16) })).message).toMatch(/quantizes nothing/);
     expect((await plan({ layers: [4, ...all(4)] })).message).toMatch(/layers/);
     expect((await plan({ layers: all({ up: [4] }) })).message).toMatch(/bits for 1 experts/);
@@ -172,6 +176,23 @@ describe('what is refused before anything is written', () => {
     expect((await run({ bits: 4, group: 48 })).describe()).toMatch(/--group/);
     const tight = await run({ effectiveBits: 2, group: 16, method: 'rtn' });
     expect(tight.code).toBe('infeasibleBudget');
+    expect(tight.message).toMatch(/budget is 2\.000 bits a weight; codes of 2 bits .* take 3\.125/);
+    const lost = await run({ bits: 4, method: 'rtn', out: path.join(folder, 'none', 'a.moeplan.json') });
+    expect([lost.code, lost.message]).toEqual(['usage', expect.stringMatching(/folder for the plan does not exist/)]);
+  });
+
+  it('calibration text that reaches no expert, and says which experts other text hardly reaches', async () => {
+    const folder = await temporaryFolder();
+    const { services } = testServices(folder);
+    const text = path.join(folder, 'short.txt');
+    await writeFile(text, 'ab');
+    const out = path.join(folder, 'a.moeplan.json');
+    const request = { checkpoint: samplePath, bits: 4, method: 'gptq', group: 16, text: [text], out };
+    const error = await failureOf(quantize(quantizeParamsSchema.parse(request), services, quietJob()));
+    expect([error.code, error.message]).toEqual(['usage', expect.stringMatching(/reached no expert/)]);
+    expect((await readdir(folder)).filter((name) => name.startsWith('a.'))).toEqual([]);
+    expect(coverageNote([{ index: 3, uncovered: [0, 1, 2, 5, 7, 8] }])).toMatch(/\(layer 3: 0-2, 5, 7-8\)/);
+    expect(coverageNote([{ index: 3, uncovered: [] }])).toBeUndefined();
   });
 });
 

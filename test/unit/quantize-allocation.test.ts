@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { allocateBits, type BitUnit, type ExpertUnits } from '../../engine/methods/quantize/bitAllocation';
 import { storedBits } from '../../engine/methods/quantize/bitSizes';
-import { codeBits } from '../../engine/methods/quantize/quantizedMatrix';
+import { allocatedBits } from '../../engine/methods/quantize/quantizedMatrix';
 import type { ExpertBits } from '../../engine/methods/quantize/quantizers';
 import { SeededRandom } from '../../engine/numeric/seededRandom';
 import { shortestBits } from '../../engine/transform/quantizeBits';
@@ -11,8 +11,8 @@ const sizes = { gateUp: 64, down: 32 };
 
 function unit(name: keyof ExpertUnits, sensitivity: number): BitUnit {
   return {
-    loss: codeBits.map((bits) => sensitivity * 4 ** -bits),
-    cost: codeBits.map((bits) => storedBits({ weights: sizes[name], bits, group, symmetric: true })),
+    loss: allocatedBits.map((bits) => sensitivity * 4 ** -bits),
+    cost: allocatedBits.map((bits) => storedBits({ weights: sizes[name], bits, group, symmetric: true })),
   };
 }
 
@@ -32,7 +32,8 @@ function costOf(layers: readonly (readonly ExpertUnits[])[], bits: readonly (rea
   layers.forEach((experts, layer) => {
     experts.forEach(({ gateUp, down }, expert) => {
       const chosen = bits[layer]![expert]!;
-      total += gateUp.cost[codeBits.indexOf(chosen.up as 2)]! + down.cost[codeBits.indexOf(chosen.down as 2)]!;
+      total +=
+        gateUp.cost[allocatedBits.indexOf(chosen.up as 2)]! + down.cost[allocatedBits.indexOf(chosen.down as 2)]!;
     });
   });
   return total;

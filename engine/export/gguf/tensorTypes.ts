@@ -34,13 +34,15 @@ export const stackedExpertFamilies: ReadonlySet<string> = new Set([
 /** Types of ggml that tensors are left in. */
 type PlainType = 'f32' | 'f16' | 'bf16';
 
-type TensorType = PlainType | 'q8_0' | 'q4_0' | 'q4_1' | 'q3_K' | 'q2_K';
+type TensorType = PlainType | 'q8_0' | 'q6_K' | 'q5_K' | 'q4_0' | 'q4_1' | 'q3_K' | 'q2_K';
 
 /** Weights of a row that share one block of a type: other rows make llama-quantize stop. */
 const blockLength: Readonly<Partial<Record<TensorType, number>>> = {
   q8_0: 32,
   q4_0: 32,
   q4_1: 32,
+  q6_K: 256,
+  q5_K: 256,
   q3_K: 256,
   q2_K: 256,
 };
@@ -108,13 +110,17 @@ function typeOf(bits: number, symmetric: boolean, plain: PlainType): TensorType 
   if (bits > 8) {
     return plain;
   }
-  return bits > 4 ? 'q8_0' : bits > 3 ? (symmetric ? 'q4_0' : 'q4_1') : bits > 2 ? 'q3_K' : 'q2_K';
+  if (bits > 4) {
+    return bits > 6 ? 'q8_0' : bits > 5 ? 'q6_K' : 'q5_K';
+  }
+  return bits > 3 ? (symmetric ? 'q4_0' : 'q4_1') : bits > 2 ? 'q3_K' : 'q2_K';
 }
 
 /** The type, or where its blocks do not divide the rows the next that fits, as llama-quantize itself falls back. */
 function fittingType(type: TensorType, columns: number, plain: PlainType): TensorType {
   const fits = (candidate: TensorType) => columns % (blockLength[candidate] ?? 1) === 0;
-  return [type, 'q4_0' as const].find((candidate) => fits(candidate)) ?? plain;
+  const next: TensorType = type === 'q6_K' || type === 'q5_K' ? 'q8_0' : 'q4_0';
+  return [type, next].find((candidate) => fits(candidate)) ?? plain;
 }
 
 function plainType({ experts }: MoeBlockSpec): PlainType {
@@ -127,7 +133,7 @@ function plainType({ experts }: MoeBlockSpec): PlainType {
 /** The file holds the plan's weights already; the list serves other types. */
 function besideFile(written: string): string[] {
   return [
-    `${tensorTypesName} has a type of llama.cpp for every expert tensor by its bits, with types of 2 and 3 bits that are not written here: llama-quantize --allow-requantize --tensor-type-file ${tensorTypesName} ${written} OUT.gguf Q8_0 rounds once more with formulas of its own.`,
+    `${tensorTypesName} has a type of llama.cpp for every expert tensor by its bits, with k-quants that keep no codes: llama-quantize --allow-requantize --tensor-type-file ${tensorTypesName} ${written} OUT.gguf Q8_0 rounds once more with formulas of its own. The option --gguf-blocks k-quants writes such types here, rounded once.`,
   ];
 }
 

@@ -3,11 +3,11 @@ import type { BitGranularity } from '../../protocol/quantization';
 import { solveExact } from '../budgets/exactSolver';
 import type { BudgetLayer } from '../budgets/lossTable';
 import type { ExpertBits } from './quantizers';
-import { codeBits } from './quantizedMatrix';
+import { allocatedBits } from './quantizedMatrix';
 
 /**
  * Weights that share their bits in every runtime: gate and up run as one fused product, so they are one unit.
- * Loss and cost by position in {@link codeBits}.
+ * Loss and cost by position in {@link allocatedBits}.
  */
 export interface BitUnit {
   readonly loss: readonly number[];
@@ -76,8 +76,8 @@ function groupUnits(layers: readonly (readonly ExpertUnits[])[], granularity: Bi
   return [...keyed.values()].map((members) => {
     const sum = (field: keyof BitUnit, at: number) =>
       members.reduce((total, { layer, expert, unit }) => total + layers[layer]![expert]![unit][field][at]!, 0);
-    const column = (field: keyof BitUnit) => codeBits.map((_, at) => sum(field, at));
-    const choice = { loss: column('loss'), cost: column('cost'), minimum: 1, maximum: codeBits.length };
+    const column = (field: keyof BitUnit) => allocatedBits.map((_, at) => sum(field, at));
+    const choice = { loss: column('loss'), cost: column('cost'), minimum: 1, maximum: allocatedBits.length };
     return { members, choice: { layer: members[0]!.layer, ...choice } };
   });
 }
@@ -96,7 +96,7 @@ function greatestDivisor(left: number, right: number): number {
   return right === 0 ? left : greatestDivisor(right, left % right);
 }
 
-/** Position in {@link codeBits} per group. */
+/** Position in {@link allocatedBits} per group. */
 function solve(groups: readonly Group[], budget: number): number[] {
   const least = groups.reduce((sum, { choice }) => sum + Math.min(...choice.cost), 0);
   if (budget < least) {
@@ -117,19 +117,21 @@ function collect(
   choices: readonly number[],
   granularity: BitGranularity,
 ): AllocatedBits {
-  const bits = layers.map((experts) => experts.map((): UnitBits => ({ gateUp: codeBits[0], down: codeBits[0] })));
+  const bits = layers.map((experts) =>
+    experts.map((): UnitBits => ({ gateUp: allocatedBits[0], down: allocatedBits[0] })),
+  );
   let predicted = 0;
   groups.forEach(({ members, choice }, at) => {
     const chosen = choices[at]!;
     predicted += choice.loss[chosen]!;
     for (const { layer, expert, unit } of members) {
-      bits[layer]![expert]![unit] = codeBits[chosen]!;
+      bits[layer]![expert]![unit] = allocatedBits[chosen]!;
     }
   });
   return { granularity, bits: bits.map((experts) => experts.map(expertBits)), predicted };
 }
 
-type UnitBits = { -readonly [Unit in keyof ExpertUnits]: (typeof codeBits)[number] };
+type UnitBits = { -readonly [Unit in keyof ExpertUnits]: (typeof allocatedBits)[number] };
 
 function expertBits({ gateUp, down }: UnitBits): ExpertBits {
   return { gate: gateUp, up: gateUp, down };
@@ -144,7 +146,10 @@ function allocateInSteps(layers: readonly (readonly ExpertUnits[])[], budget: nu
   coarse.forEach(({ members, choice }, at) => {
     const fine = members.map((member) => {
       const { loss, cost } = layers[member.layer]![member.expert]![member.unit];
-      return { members: [member], choice: { layer: member.layer, loss, cost, minimum: 1, maximum: codeBits.length } };
+      return {
+        members: [member],
+        choice: { layer: member.layer, loss, cost, minimum: 1, maximum: allocatedBits.length },
+      };
     });
     groups.push(...fine);
     positions.push(...solve(fine, choice.cost[choices[at]!]!));

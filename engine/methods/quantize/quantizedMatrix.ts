@@ -1,5 +1,11 @@
 /** Bits that weights can be rounded to; 16 leaves them as they are. */
-export const codeBits = [2, 3, 4, 8] as const;
+export const codeBits = [2, 3, 4, 5, 6, 8] as const;
+
+/**
+ * Bits that a budget is spent on. Codes of 5 and 6 bits are stored in 8 by every format but the k-quants of GGUF, so they are only taken
+ * where they are asked for.
+ */
+export const allocatedBits = [2, 3, 4, 8] as const;
 
 export type CodeBits = (typeof codeBits)[number];
 
