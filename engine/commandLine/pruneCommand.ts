@@ -6,6 +6,7 @@ import {
   pruneCorrectionNames,
   pruneMethodNames,
   pruneParamsSchema,
+  pruneReplacementNames,
 } from '../protocol/pruning';
 import type { CommandModule } from './commandModule';
 import { runEngineCommand } from './engineCommand';
@@ -28,6 +29,14 @@ export const pruneCommand: CommandModule = (command, programDirectory) => {
       new Option('--correction <name>', 'of gates that grow when experts go; auto measures both').choices([
         ...pruneCorrectionNames,
       ]),
+    )
+    .addOption(
+      new Option(
+        '--replacement <name>',
+        'what the router gets from experts that go: none (their rows go too), zero, or constant (their mean output, MoNE)',
+      )
+        .choices([...pruneReplacementNames])
+        .default('none'),
     )
     .option('--prune-super-experts', 'let experts with extreme activations go too')
     .option('--length <n>', 'tokens of a calibration window', positiveInteger)

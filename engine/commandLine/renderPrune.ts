@@ -3,7 +3,7 @@ import { bytes, percent, significant, textTable } from './table';
 
 /** The result of `prune` as text for people. */
 export function renderPrune(result: PruneResult): string {
-  const { method, chosen, layers, experts, kept, correction, candidates, measured } = result;
+  const { method, chosen, replacement, layers, experts, kept, correction, candidates, measured } = result;
   const rows = layers.map(({ index, keep, scores }, at) => [
     String(index),
     `${keep.length} of ${scores.length}`,
@@ -11,7 +11,7 @@ export function renderPrune(result: PruneResult): string {
     ...(correction === undefined ? [] : [significant(correction[at]!)]),
   ]);
   return [
-    `${method}${chosen === undefined ? '' : ` took ${chosen}`}: ${kept} of ${experts} experts stay, ${bytes(result.keptExpertBytes)} of ${bytes(result.expertBytes)} of expert weights`,
+    `${method}${chosen === undefined ? '' : ` took ${chosen}`}: ${kept} of ${experts} experts stay${replacement === undefined ? '' : `, ${replacement === 'zero' ? 'zero' : 'a constant'} for the others`}, ${bytes(result.keptExpertBytes)} of ${bytes(result.expertBytes)} of expert weights`,
     textTable(['layer', 'stay', 'go', ...(correction === undefined ? [] : ['factor'])], rows),
     ...(candidates === undefined
       ? []

@@ -47,6 +47,8 @@ function weightChanges({ plan, changes, resolved }: Provenance): readonly string
   const corrected = prune?.correction !== undefined || gates?.scale !== undefined;
   const sentences = [
     prune && `Pruned by ${inlineCode(prune.method)} (${evidence(prune.calibrationTokens, prune.seed)}).`,
+    prune?.replacement &&
+      `The router still chooses experts that went: ${prune.replacement === 'zero' ? 'zero' : 'their mean output'} stands in their place.`,
     merge &&
       `Merged by ${inlineCode(merge.method)} (${evidence(merge.calibrationTokens, merge.seed)}): a group stands where its first expert stood.`,
     quantize &&

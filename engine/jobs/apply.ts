@@ -3,6 +3,7 @@ import type { Placement } from '../export/artefactOutput';
 import { chooseDelivery, type ChosenDelivery } from '../export/chooseDelivery';
 import { planArtefact, type ChangedWeights } from '../export/planArtefact';
 import { changeIdentity, type WeightChanges } from '../export/provenance';
+import { assertReplacement } from '../export/replacedExperts';
 import { exportTargets } from '../export/targets';
 import { assertAbsent, type WriteOptions, type WrittenArtefact } from '../export/writeArtefact';
 import type { ModelSpec } from '../families/specification';
@@ -134,6 +135,7 @@ function chosenDelivery(
   const { name, title } = resolved.recognised.record;
   assertPackable(plan, target);
   assertTakesSmoothing(plan, target, writesGguf(target, name, weightsChange));
+  assertReplacement(target, plan, resolved.blocks);
   return chooseDelivery({
     target,
     family: { name, title },

@@ -165,7 +165,8 @@ function requestedCorrection({ params, sources }: AutoPruneRequest, keep: number
 function bothCorrections({ params, sources }: AutoPruneRequest, candidate: Candidate): Candidate[] {
   const { blocks, statistics, tags } = sources;
   const { keep, correction } = candidate.model;
-  const open = params.correction === undefined && statistics !== undefined;
+  // Gates grow only where router rows go.
+  const open = params.correction === undefined && params.replacement === 'none' && statistics !== undefined;
   if (!open || !blocks.some(({ router }) => gatesInflate(router))) {
     return [candidate];
   }

@@ -7,7 +7,7 @@ import { TunerError } from '../protocol/errors';
 import type { MergeParams, ResolvedMergeOptions } from '../protocol/merging';
 import { planFileSuffix } from '../protocol/plan';
 import { needsSamples } from '../transform/mergeStage';
-import { fileHash } from '../transform/mergeStatistics';
+import { fileHash } from '../transform/plannedStatistics';
 import { collectStatistics, loadStatistics } from './collectStatistics';
 import type { OpenModel } from './openModel';
 import { rankingTokens } from './rankingTokens';

@@ -58,6 +58,8 @@ export function plannedExperts(model: OpenModel, plan: Plan, planFile: string): 
 function remainingExperts({ prune, merge }: Plan): readonly (readonly number[])[] | undefined {
   // With all router rows left there are as many experts as before merging, some of them equal.
   return merge === undefined || merge.options?.['router'] === 'all'
-    ? prune?.keep
+    ? prune?.replacement === undefined
+      ? prune?.keep
+      : undefined
     : merge.groups.map((groups) => groups.map((group) => group[0]!));
 }

@@ -16,9 +16,11 @@ import { foldedFactors } from './pruneCorrection';
 import { PruneMeasurements } from './pruneMeasurements';
 import { pruneMeasureText, type MeasurePart } from './pruneMeasureText';
 import { pruneNotes } from './pruneNotes';
+import { constantsFile, pruneReplacements, type NamedStatistics } from './pruneReplacements';
 import { needsText, type RankingSources } from './pruneRankings';
 import { pruneStatistics, type PruneStatistics } from './pruneStatistics';
 import { runtimeOptions, type EngineServices } from './services';
+import { ScratchWeights } from '../transform/scratchWeights';
 import { pruneBy, type PruneTarget } from './singlePrune';
 
 /** Share of the progress that calibration takes where it has to be made. */
@@ -57,7 +59,7 @@ export async function prune(params: PruneParams, services: EngineServices, job: 
   const rest = partOfJob(job, known === undefined ? 0 : calibrationShare, 1);
   const { rankings, ...decision } =
     params.method === 'auto'
-      ? await decideByMeasuring(params, model, target, sources, services, rest)
+      ? await decideByMeasuring(params, model, target, sources, known, services, rest)
       : await decideByMethod(params.method, params, target, sources, rest);
   const bytes = (part: unknown) => specTensors(part).reduce((sum, { byteLength }) => sum + byteLength, 0);
   const keep = decision.layers.map((layer) => layer.keep);
@@ -70,7 +72,12 @@ export async function prune(params: PruneParams, services: EngineServices, job: 
     experts: blocks.reduce((sum, { experts }) => sum + experts.length, 0),
     kept: keep.reduce((sum, { length }) => sum + length, 0),
     expertBytes: blocks.reduce((sum, { experts }) => sum + bytes(experts), 0),
-    keptExpertBytes: blocks.reduce((sum, { experts }, at) => sum + bytes(keep[at]!.map((id) => experts[id]!)), 0),
+    ...(params.replacement === 'none' ? {} : { replacement: params.replacement }),
+    keptExpertBytes: blocks.reduce(
+      (sum, { experts }, at) =>
+        sum + bytes(params.replacement === 'none' ? keep[at]!.map((id) => experts[id]!) : experts),
+      0,
+    ),
     ...(known?.retrieved === undefined ? {} : { retrieved: known.retrieved }),
     ...(known === undefined ? {} : { calibrationTokens: known.statistics.tokens }),
     notes: [...decision.notes, ...pruneNotes(params, target, blocks, known, decision.correction)],
@@ -79,7 +86,9 @@ export async function prune(params: PruneParams, services: EngineServices, job: 
     ...(params.out === undefined ? {} : { plan: path.resolve(params.out) }),
   };
   if (result.plan !== undefined) {
-    await writePlan(result.plan, model, result, known);
+    const constants =
+      params.replacement === 'constant' ? await constantsFile(result.plan, params.stats, known!) : undefined;
+    await writePlan(result.plan, model, result, known, constants);
   }
   const evidence = { statistics: known?.statistics, tags: known?.tags ?? [], seed: params.seed };
   await keepExpertScores(model, services, evidence, rankings);
@@ -90,7 +99,7 @@ export async function prune(params: PruneParams, services: EngineServices, job: 
 /** Checks what can be checked before anything is measured: a typing mistake must not cost minutes. */
 function assertRequest(params: PruneParams, model: OpenModel): void {
   assertPrunable(model);
-  const { method, text, stats, task, retrieve } = params;
+  const { method, text, stats, task, retrieve, replacement } = params;
   const measures = method === 'auto' || pruneMethodNamed(method).needs === 'statistics' || method === 'naee';
   if (method === 'auto' && text.length === 0) {
     throw new TunerError('usage', 'The method "auto" measures whole plans and needs text to measure on.', {
@@ -104,6 +113,28 @@ function assertRequest(params: PruneParams, model: OpenModel): void {
   if (task.length > 0 && retrieve.length > 0) {
     throw new TunerError('usage', 'Name a task or give text to find the task by, not both.', {
       place: '--task, --retrieve',
+    });
+  }
+  if (replacement !== 'none' && params.correction === 'folded') {
+    throw new TunerError(
+      'usage',
+      'Where something stands for the experts that go, the router keeps all its rows and no gate grows.',
+      {
+        place: '--correction, --replacement',
+        wayOut: 'Leave one of them out.',
+      },
+    );
+  }
+  if (replacement === 'constant' && text.length === 0 && stats === undefined) {
+    throw new TunerError('usage', 'The constants that stand for experts are their mean outputs on text.', {
+      place: '--text, --stats',
+      wayOut: 'Give text files with --text or the statistics of an earlier calibration with --stats.',
+    });
+  }
+  if (replacement === 'constant' && task.length + retrieve.length > 0) {
+    throw new TunerError('usage', 'Mean outputs of experts are not kept task by task.', {
+      place: '--task, --retrieve',
+      wayOut: 'Give text of the task alone with --text.',
     });
   }
   if (method === 'router-change' && params.base === undefined) {
@@ -158,14 +189,22 @@ async function decideByMeasuring(
   model: OpenModel,
   target: PruneTarget,
   sources: RankingSources,
+  known: PruneStatistics | undefined,
   services: EngineServices,
   job: JobContext,
 ): Promise<Decision> {
   const text = await pruneMeasureText(params, sources.tags, model);
-  const measure = ({ sequences, key }: MeasurePart) =>
-    PruneMeasurements.create(model, sequences, key, sources.runtime, services.cache, job);
-  const [searched, heldOut] = [await measure(text.searched), await measure(text.heldOut)];
+  const scratch = new ScratchWeights();
+  const opened: PruneMeasurements[] = [];
   try {
+    const replacements = await pruneReplacements(params, sources.blocks, known, scratch);
+    const measure = async ({ sequences, key }: MeasurePart) => {
+      const { runtime } = sources;
+      const made = await PruneMeasurements.create(model, sequences, key, runtime, services.cache, job, replacements);
+      opened.push(made);
+      return made;
+    };
+    const [searched, heldOut] = [await measure(text.searched), await measure(text.heldOut)];
     const { keep, scores, correction, ...evidence } = await autoPrune({
       params,
       target,
@@ -181,8 +220,10 @@ async function decideByMeasuring(
       measurements: searched.made + heldOut.made,
     };
   } finally {
-    await searched.dispose();
-    await heldOut.dispose();
+    for (const each of opened) {
+      await each.dispose();
+    }
+    await scratch.dispose();
   }
 }
 
@@ -195,6 +236,7 @@ async function writePlan(
   model: OpenModel,
   result: PruneResult,
   known: PruneStatistics | undefined,
+  constants: NamedStatistics | undefined,
 ): Promise<void> {
   const { resolved, checkpoint, fingerprint } = model;
   const section: PlanPrune = {
@@ -202,11 +244,13 @@ async function writePlan(
     ratio: result.ratio,
     keep: result.layers.map(({ keep }) => keep),
     ...(result.correction === undefined ? {} : { correction: result.correction }),
+    ...(result.replacement === undefined ? {} : { replacement: result.replacement }),
     ...(result.chosen === undefined ? {} : { chosen: result.chosen }),
     ...(result.measured === undefined ? {} : { measuredKl: result.measured.kl }),
     ...(known === undefined || known.tags.length === 0 ? {} : { tasks: [...known.tags] }),
     ...(result.calibrationTokens === undefined ? {} : { calibrationTokens: result.calibrationTokens }),
     ...(known?.hash === undefined ? {} : { statistics: known.hash }),
+    ...constants,
     seed: result.seed,
   };
   await updatePlan(file, {

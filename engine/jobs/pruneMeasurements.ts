@@ -6,6 +6,7 @@ import { batchSequences } from '../measure/sequenceBatches';
 import { VariantMeter, type Variant } from '../measure/variantMeter';
 import { windowScoresSchema, type WindowScores } from '../protocol/budget';
 import { prunedBlock } from '../transform/pruneStage';
+import { withReplaced, type ReplacedExperts } from '../transform/replacedExperts';
 import { runtimeKey } from '../runtime/graphTargets';
 import type { RuntimeOptions } from '../runtime/session';
 import { trainedActiveExperts } from './activeExperts';
@@ -22,6 +23,14 @@ export interface PrunedModel {
   readonly keep: readonly (readonly number[])[];
   /** Factor on the routed output per MoE layer. */
   readonly correction?: readonly number[] | undefined;
+}
+
+/** What stands for experts that go. */
+export interface Replacements {
+  /** Per MoE layer. */
+  readonly layers: readonly ReplacedExperts[];
+  /** Identifies them. */
+  readonly key: string;
 }
 
 /**
@@ -41,11 +50,13 @@ export class PruneMeasurements {
     private readonly runtime: RuntimeOptions,
     private readonly cache: ResultCache,
     private readonly job: JobContext,
+    private readonly replacements: Replacements | undefined,
   ) {}
 
   /**
    * @param sequences token sequences to measure on
    * @param key identifies them
+   * @param replacements what stands for experts that go; their router rows go too where it is absent
    */
   static async create(
     model: OpenModel,
@@ -54,11 +65,20 @@ export class PruneMeasurements {
     runtime: RuntimeOptions,
     cache: ResultCache,
     job: JobContext,
+    replacements?: Replacements,
   ): Promise<PruneMeasurements> {
     const decoder = model.resolved.decoder();
     const weights = await layerFingerprint(specTensors(decoder));
-    const reference = ['pruned', measurementVersion, weights, trainedActiveExperts(model), key, runtimeKey(runtime)];
-    return new PruneMeasurements(decoder, reference, sequences, runtime, cache, job);
+    const reference = [
+      'pruned',
+      measurementVersion,
+      weights,
+      trainedActiveExperts(model),
+      key,
+      runtimeKey(runtime),
+      ...(replacements === undefined ? [] : [replacements.key]),
+    ];
+    return new PruneMeasurements(decoder, reference, sequences, runtime, cache, job, replacements);
   }
 
   /**
@@ -95,8 +115,11 @@ export class PruneMeasurements {
       position += 1;
       const [kept, scale] = [keep[position]!, correction?.[position]];
       const key = `${layer.index} ${kept.join()} ${scale ?? 1}`;
-      const block = prunedBlock(layer.feedForward.block, kept, scale);
-      const known = block === layer.feedForward.block ? layer : this.layers.get(key);
+      const { block: original } = layer.feedForward;
+      const replaced = this.replacements?.layers[position];
+      const block =
+        replaced === undefined ? prunedBlock(original, kept, scale) : withReplaced(original, kept, replaced);
+      const known = block === original ? layer : this.layers.get(key);
       const made = known ?? { ...layer, feedForward: { kind: 'moe' as const, block } };
       this.layers.set(key, made);
       return made;

@@ -17,7 +17,7 @@ export function pruneNotes(
     ...roundingNotes(params, target),
     ...protectionNotes(target, known !== undefined),
     ...coverageNotes(known),
-    ...gateNotes(params, blocks, correction),
+    ...(params.replacement === 'none' ? gateNotes(params, blocks, correction) : replacementNotes(params)),
   ];
 }
 
@@ -55,6 +55,14 @@ function coverageNotes(known: PruneStatistics | undefined): string[] {
   return total === 0
     ? []
     : [`${total} of ${experts} experts were chosen by no token of the text and go first: more text may change that.`];
+}
+
+function replacementNotes({ replacement }: PruneParams): string[] {
+  return [
+    replacement === 'zero'
+      ? 'The router still chooses the experts that go, and gets zero from them: no target is smaller for it.'
+      : 'The router still chooses the experts that go, and gets their mean output from them: the ONNX target and families whose experts have a bias load that, and none is smaller for it.',
+  ];
 }
 
 function gateNotes(

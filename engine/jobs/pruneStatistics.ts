@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import type { StatisticsFile } from '../measure/calibration/statisticsFile';
 import type { JobContext } from '../measure/jobContext';
 import { assertTags, nearestTask } from '../methods/prune/selectSums';
 import type { CalibrationStatistics } from '../methods/statistics';
 import { defaultCalibrationSample } from '../protocol/calibration';
 import type { PruneParams } from '../protocol/pruning';
+import { fileHash } from '../transform/plannedStatistics';
 import { partOfJob } from './budgetTables';
 import { collectStatistics, loadStatistics } from './collectStatistics';
 import { rankingTokens } from './rankingTokens';
@@ -14,6 +14,8 @@ import type { EngineServices } from './services';
 /** Statistics that experts are ranked by, and which part of them. */
 export interface PruneStatistics {
   readonly statistics: CalibrationStatistics;
+  /** The same with what a file of them says about its text. */
+  readonly collected: StatisticsFile;
   /** Tasks or domains that were chosen; all texts when empty. */
   readonly tags: readonly string[];
   /** SHA-256 of the statistics file, when they come from one. */
@@ -53,14 +55,15 @@ export async function pruneStatistics(
     trace: false,
   };
   const own = retrieve.length === 0 ? job : partOfJob(job, 0, 1 - queryShare);
-  const { statistics } =
+  const collected =
     stats === undefined
       ? await collectStatistics(model, { ...passes, text }, services, own)
       : await loadStatistics(stats, model);
+  const { statistics } = collected;
   assertTags(statistics, task);
-  const hash = stats === undefined ? undefined : await hashOf(stats);
+  const hash = stats === undefined ? undefined : await fileHash(stats);
   if (retrieve.length === 0) {
-    return { statistics, tags: [...new Set(task)], hash };
+    return { statistics, collected, tags: [...new Set(task)], hash };
   }
   const query = await collectStatistics(
     model,
@@ -69,13 +72,5 @@ export async function pruneStatistics(
     partOfJob(job, 1 - queryShare, 1),
   );
   const retrieved = nearestTask(statistics, query.statistics.layers[0]!);
-  return { statistics, tags: [retrieved.task], hash, retrieved };
-}
-
-async function hashOf(file: string): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const chunk of createReadStream(file)) {
-    hash.update(chunk as Buffer);
-  }
-  return hash.digest('hex');
+  return { statistics, collected, tags: [retrieved.task], hash, retrieved };
 }

@@ -43,6 +43,9 @@ const evidence = {
   seed: z.number().int().describe('Seed of the run.'),
 };
 
+/** What may stand where experts went, chosen by the router as before. */
+export const planReplacementNames = ['zero', 'constant'] as const;
+
 /** Which experts stay. Ids are those of the original checkpoint. */
 export const planPruneSchema = z
   .object({
@@ -55,6 +58,18 @@ export const planPruneSchema = z
       .describe('Factor on the routed output per MoE layer, for routers that do not renormalise their gates.'),
     chosen: z.string().optional().describe('Which method "auto" took, or "search".'),
     measuredKl: z.number().optional().describe('Measured KL divergence from the full model, nats per token.'),
+    replacement: z
+      .enum(planReplacementNames)
+      .optional()
+      .describe(
+        'What stands where experts went: zero, or their mean output as a constant. The router keeps all rows; without it, rows and experts go.',
+      ),
+    statisticsFile: z
+      .string()
+      .optional()
+      .describe(
+        'Statistics file that constants are taken from, from the folder of the plan; "statistics" is its hash.',
+      ),
     tasks: z.array(z.string()).optional().describe('Tasks or domains of the text that the experts were ranked by.'),
     ...evidence,
   })

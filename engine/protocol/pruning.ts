@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { planPruneSchema } from './plan';
+import { planPruneSchema, planReplacementNames } from './plan';
 
 /** Every method by which experts can be ranked; `auto` measures the plans of the others and takes the best. */
 export const pruneMethodNames = [
@@ -21,11 +21,15 @@ export const pruneMethodNames = [
   'aimer',
   'weight-norm',
   'router-norm',
+  'mone',
   'random',
 ] as const;
 
 /** What to do about gates that grow when rows of a softmax router without renormalisation go. */
 export const pruneCorrectionNames = ['none', 'folded'] as const;
+
+/** What stands where experts went: nothing (their router rows go too), zero, or their mean output. */
+export const pruneReplacementNames = ['none', ...planReplacementNames] as const;
 
 /** Measurements of plans that `auto` may make, candidates included. */
 export const defaultPruneEvaluations = 160;
@@ -50,6 +54,7 @@ export const pruneParamsSchema = z.object({
   ragged: z.boolean().default(false),
   /** Without one, single methods correct nothing and `auto` measures both. */
   correction: z.enum(pruneCorrectionNames).optional(),
+  replacement: z.enum(pruneReplacementNames).default('none'),
   /** Whether experts with extreme activations may go too. */
   pruneSuperExperts: z.boolean().default(false),
   length: z.number().int().min(2).optional(),
@@ -96,6 +101,8 @@ export const pruneResultSchema = z.object({
   layers: z.array(prunedLayerSchema),
   /** Factor on the routed output per MoE layer, when the correction was asked for and the router needs one. */
   correction: z.array(z.number()).optional(),
+  /** What stands where experts went; absent where nothing does. */
+  replacement: z.enum(planReplacementNames).optional(),
   /** Routed experts before and after, over all layers. */
   experts: z.number().int(),
   kept: z.number().int(),

@@ -1,12 +1,14 @@
 import { mostActiveExperts } from '../families/mostActiveExperts';
 import type { MoeBlockSpec } from '../families/specification';
 import { TunerError } from '../protocol/errors';
-import type { Plan } from '../protocol/plan';
-import type { TransformStage } from './stage';
+import type { Plan, PlanPrune } from '../protocol/plan';
+import { plannedStatistics } from './plannedStatistics';
+import { meanOutputs, replacedExperts, withReplaced } from './replacedExperts';
+import type { TransformContext, TransformStage } from './stage';
 
 /**
  * Pruning as a change of the specification alone: fewer experts, and the router rows, biases and selection biases that belong to
- * them. No weight is copied.
+ * them. No weight is copied. Where something stands for the experts that went, the router stays and their outputs change.
  */
 export const pruneStage: TransformStage = {
   section: 'prune',
@@ -19,11 +21,62 @@ export const pruneStage: TransformStage = {
     prune.keep.forEach((keep, at) => {
       assertKept(blocks[at]!, keep, `prune.keep[${at}]`, planFile);
     });
+    assertReplaceable(plan, planFile);
   },
-  apply(block, _, position, plan) {
-    return Promise.resolve(prunedBlock(block, plan.prune!.keep[position]!, plan.prune!.correction?.[position]));
+  async apply(block, _, position, plan, context) {
+    const { keep, correction, replacement } = plan.prune!;
+    const kept = keep[position]!;
+    if (replacement === undefined) {
+      return prunedBlock(block, kept, correction?.[position]);
+    }
+    if (kept.length === block.experts.length) {
+      return block;
+    }
+    const constants = replacement === 'constant' ? await constantsOf(block, plan.prune!, context) : undefined;
+    return withReplaced(block, kept, await replacedExperts(block, constants, context.scratch));
   },
 };
+
+/** @throws TunerError `malformedPlan` where a replacement lacks its statistics, or meets sections that it does not go with */
+function assertReplaceable({ prune, merge }: Plan, file: string): void {
+  const { replacement, correction, statistics, statisticsFile } = prune!;
+  const refuse = (place: string, message: string, wayOut: string) =>
+    new TunerError('malformedPlan', message, { file, place, wayOut });
+  if (replacement === undefined) {
+    return;
+  }
+  if (replacement === 'constant' && (statisticsFile === undefined || statistics === undefined)) {
+    throw refuse(
+      'prune.statisticsFile',
+      'The constants that stand for experts are their mean outputs on text.',
+      'Name the statistics file and its hash, or let prune write this section anew.',
+    );
+  }
+  if (correction !== undefined) {
+    throw refuse('prune.correction', 'The router keeps all its rows, so no gate grows.', 'Leave the correction out.');
+  }
+  if (merge !== undefined) {
+    throw refuse(
+      'prune.replacement',
+      'What stands for experts that went cannot be merged with others.',
+      'Let prune write its section without a replacement, or leave the merge out.',
+    );
+  }
+}
+
+/** @throws TunerError `malformedPlan` where the statistics are of other layers, and those of reading them */
+async function constantsOf(block: MoeBlockSpec, prune: PlanPrune, context: TransformContext): Promise<Float32Array> {
+  const { layers } = await plannedStatistics('prune', prune, context);
+  const layer = layers.find(({ index }) => index === block.layer);
+  if (layer?.hiddenSize !== block.hiddenSize || layer.experts !== block.experts.length) {
+    throw new TunerError('malformedPlan', `The statistics hold no outputs of decoder layer ${block.layer}.`, {
+      file: context.planFile,
+      place: 'prune.statisticsFile',
+      wayOut: 'Let prune write this section anew.',
+    });
+  }
+  return meanOutputs(layer);
+}
 
 /**
  * A block with some of its experts, and a factor on its routed output. The given one where nothing changes.
@@ -89,7 +142,10 @@ export function assertKept(block: MoeBlockSpec, keep: readonly number[], place: 
   }
 }
 
-/** Experts that stay per MoE layer, in ids of the checkpoint; all of them where the plan prunes nothing. */
+/** Experts that are left per MoE layer, in ids of the checkpoint; all of them where the plan prunes nothing or replaces what goes. */
 export function keptExperts(plan: Plan, blocks: readonly MoeBlockSpec[]): readonly (readonly number[])[] {
-  return plan.prune?.keep ?? blocks.map(({ experts }) => experts.map((_, expert) => expert));
+  const { prune } = plan;
+  return prune !== undefined && prune.replacement === undefined
+    ? prune.keep
+    : blocks.map(({ experts }) => experts.map((_, expert) => expert));
 }

@@ -34,8 +34,11 @@ export function roundedWeightsKey({ source, prune, merge, quantize }: Plan): str
     ...(quantize?.groups === undefined ? [] : [quantize.groups]),
     ...(quantize?.options?.['smoothing'] === undefined ? [] : [{ smoothing: quantize.options['smoothing'] }]),
   ];
+  // Likewise only where something stands for experts that went.
+  const kept =
+    prune?.replacement === undefined ? prune?.keep : [prune.keep, prune.replacement, prune.statistics ?? null];
   return createHash('sha256')
-    .update(JSON.stringify([source?.fingerprint, prune?.keep, merge?.groups, merge?.weights, ...decided]))
+    .update(JSON.stringify([source?.fingerprint, kept, merge?.groups, merge?.weights, ...decided]))
     .digest('hex');
 }
 

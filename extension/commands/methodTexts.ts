@@ -28,6 +28,10 @@ export function pruneMethodTexts(): Readonly<Partial<Record<PruneMethodName, Met
     razor: { text: 'needed', description: localize('Change of the block output when the next expert takes the place') },
     hope: { text: 'needed', description: localize('Sets of experts by contributions and by how they go together') },
     omp: { text: 'needed', description: localize('Sets that rebuild the block output best (matching pursuit)') },
+    mone: {
+      text: 'needed',
+      description: localize('Use times spread of the outputs: rare or constant experts go (MoNE)'),
+    },
     'easy-ep': { text: 'needed', description: localize('Output norm weighted by how far the block turns the token') },
     tcess: { text: 'needed', description: localize('Logits of the first choice, for one task (PreMoe)') },
     naee: { text: 'needed', description: localize('Tries sets on kept inputs and takes the smallest output change') },

@@ -24,7 +24,7 @@ const variable = (/** @type {string} */ name, /** @type {string} */ otherwise) =
 /** Every method but those that need what a benchmark does not have (router-change: the checkpoint before fine-tuning). */
 export const singleMethods = [
   ...['frequency', 'gate-mass', 'ean', 'man', 'msan', 'reap', 'razor', 'hope', 'omp', 'easy-ep', 'tcess', 'naee'],
-  ...['stun', 'aimer', 'weight-norm', 'router-norm', 'random'],
+  ...['stun', 'mone', 'aimer', 'weight-norm', 'router-norm', 'random'],
 ];
 
 /** Cores of one command: more of them hardly help a small checkpoint. */

@@ -39,6 +39,7 @@ export function statisticsOf(tokens: readonly TokenRecord[], active: number): La
   const matrix = () => new Float64Array(experts * experts);
   const [coactivation, products, gram, logits, probabilities] = [matrix(), matrix(), matrix(), matrix(), matrix()];
   const largest = new Float64Array(experts);
+  const outputSums = new Float32Array(experts * hidden);
   for (const { gates, outputs } of tokens) {
     const contribution = outputs.map((output, expert) => output.map((value) => value * gates[expert]!));
     for (let i = 0; i < experts; i += 1) {
@@ -57,6 +58,7 @@ export function statisticsOf(tokens: readonly TokenRecord[], active: number): La
       total.shiftedContributionNorms[i]! += gates[i]! * norm * 0.1;
       total.topMargins[i]! += Math.max(...gates) === gates[i] ? gates[i]! : 0;
       total.probabilities[i]! += gates[i]!;
+      outputs[i]!.forEach((value, at) => (outputSums[i * hidden + at]! += value));
       largest[i] = Math.max(largest[i]!, ...outputs[i]!.map(Math.abs));
       for (let j = 0; j < experts; j += 1) {
         if (gates[j] !== 0) {
@@ -76,7 +78,7 @@ export function statisticsOf(tokens: readonly TokenRecord[], active: number): La
     total: sums,
     byTag: [{ ...sums, tag: 'all' }],
     largestOutputs: largest,
-    outputSums: new Float32Array(experts * hidden),
+    outputSums,
     coactivation,
     contributionProducts: products,
     contributionGram: gram,

@@ -5,12 +5,14 @@ import { aimer, peakedness, weightSums } from '../../engine/methods/prune/aimer'
 import { jointContributions, hope } from '../../engine/methods/prune/hope';
 import { keepBest } from '../../engine/methods/prune/keepBest';
 import type { LayerRanking, PruneMethodOf, WeighedLayer } from '../../engine/methods/prune/method';
+import { mone } from '../../engine/methods/prune/mone';
 import { keptSets, naee } from '../../engine/methods/prune/naee';
 import { missingShare, omp, pursue } from '../../engine/methods/prune/omp';
 import { minimiseQuadratic } from '../../engine/methods/prune/quadraticChoice';
 import { pruneMethods } from '../../engine/methods/prune/registry';
 import { routerChange } from '../../engine/methods/prune/routerChange';
 import { behaviourClusters, rowDistances, stun } from '../../engine/methods/prune/stun';
+import { meanOutputs } from '../../engine/transform/replacedExperts';
 import { failureOf } from '../support/failureOf';
 import { free, measured, permuted, randomTokens, statisticsOf, subsets } from '../support/pruneLayers';
 
@@ -186,6 +188,56 @@ describe('OMP', () => {
     const layer = { ...measured(statisticsOf(randomTokens(1, experts, 3, 20), 3)), pairs: undefined, allTexts: false };
     expect(() => omp.rank(layer, 0)).toThrow(TunerError);
     expect(() => hope.rank(layer, 0)).toThrow(/task by task/);
+  });
+});
+
+describe('MoNE', () => {
+  const tokens = randomTokens(4, experts, 3, 60);
+
+  test('is the mean gate times the spread of the outputs around their mean', () => {
+    const layer = measured(statisticsOf(tokens, 3));
+    const { scores } = mone.rank(layer, 0) as LayerRanking;
+    scores.forEach((score, expert) => {
+      const chosen = tokens.filter(({ gates }) => gates[expert]! > 0);
+      const outputs = chosen.map((token) => token.outputs[expert]!);
+      if (outputs.length === 0) {
+        expect(score).toBe(0);
+        return;
+      }
+      const variance = outputs[0]!
+        .map((_, at) => {
+          const mean = outputs.reduce((sum, output) => sum + output[at]!, 0) / outputs.length;
+          return outputs.reduce((sum, output) => sum + (output[at]! - mean) ** 2, 0) / outputs.length;
+        })
+        .reduce((sum, value) => sum + value, 0);
+      const gate = chosen.reduce((sum, { gates }) => sum + gates[expert]!, 0) / tokens.length;
+      expect(score).toBeCloseTo(gate * Math.sqrt(variance), 5);
+    });
+  });
+
+  test('an expert that always says the same goes first, and its mean output is what it says', () => {
+    const constant = [0.5, -2, 1, 0.25];
+    const { counts } = statisticsOf(tokens, 3).total;
+    const often = counts.indexOf(Math.max(...counts));
+    const same = tokens.map(({ gates, outputs }) => ({
+      gates,
+      outputs: outputs.map((output, expert) => (expert === often ? constant : output)),
+    }));
+    const statistics = statisticsOf(same, 3);
+    const ranking = mone.rank(measured(statistics), 0) as LayerRanking;
+    expect(ranking.scores[often]).toBeCloseTo(0, 3);
+    const chosen = [...counts.keys()].filter((expert) => counts[expert]! > 1);
+    expect(chosen.length).toBeGreaterThan(5);
+    chosen
+      .filter((expert) => expert !== often)
+      .forEach((expert) => {
+        expect(ranking.scores[expert]).toBeGreaterThan(ranking.scores[often]!);
+      });
+    expect([...meanOutputs(statistics).slice(4 * often, 4 * often + 4)]).toEqual(constant);
+  });
+
+  test('single tasks have no mean outputs', () => {
+    expect(() => mone.rank({ ...measured(statisticsOf(tokens, 3)), allTexts: false }, 0)).toThrow(/task by task/);
   });
 });
 

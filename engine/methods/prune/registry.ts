@@ -7,6 +7,7 @@ import { gateMass } from './gateMass';
 import { hope } from './hope';
 import { man } from './man';
 import type { PruneMethod } from './method';
+import { mone } from './mone';
 import { msan } from './msan';
 import { naee } from './naee';
 import { omp } from './omp';
@@ -38,6 +39,7 @@ export const pruneMethods = {
   aimer,
   'weight-norm': weightNorm,
   'router-norm': routerNorm,
+  mone,
   random,
 } as const satisfies Record<Exclude<PruneMethodName, 'auto'>, PruneMethod>;
 

@@ -14,7 +14,8 @@ import { rowNorms } from './routerNorm';
 export const stun: PruneMethodOf<'weights'> = {
   name: 'stun',
   title: 'Behaviour clusters (STUN)',
-  explanation: 'Needs no text: of experts with similar router rows only the most typical stays.',
+  explanation:
+    'Needs no text: of experts with alike router rows the most typical stays. Zeros inside experts save nothing here: left out.',
   source: 'arXiv 2409.06211',
   needs: 'weights',
   async rank(layer) {
