@@ -16,8 +16,11 @@ export function checkLayerCount(model: RecognisedModel, layerCount: number): rea
       present.add(Number.parseInt(name.slice(prefix.length), 10));
     }
   }
-  const missing = Array.from({ length: layerCount }, (_, layer) => layer).find((layer) => !present.has(layer));
-  if (missing !== undefined) {
+  let missing = 0;
+  while (present.has(missing)) {
+    missing += 1;
+  }
+  if (missing < layerCount) {
     const key = model.config.integer(model.keys.layers).key;
     throw new TunerError(
       'contradictoryConfig',

@@ -30,7 +30,7 @@ export function resolveDecoder(model: RecognisedModel, weights: WeightLookup, fa
       },
     );
   }
-  const epsilon = numberOr(config, keys.normEpsilon, decoder.defaultEpsilon);
+  const epsilon = numberOr(config, keys.normEpsilon, decoder.defaultEpsilon, { minimum: 0 });
   const embedding = weights.shaped(root.root + names.embedding, [facts.vocabularySize, facts.hiddenSize]);
   const blocks = new Map(facts.blocks.map((block) => [block.layer, block]));
   return {

@@ -1,5 +1,6 @@
 import { sliceTensor } from '../checkpoint/readTensor';
 import { dtypeBytes } from '../checkpoint/types';
+import { TunerError } from '../protocol/errors';
 import type { DecoderRecord, GroupedQueryRecord, LatentRecord } from './familyRecord';
 import type { RecognisedModel } from './recognise';
 import { layerTypeOf, resolveMask } from './resolveMask';
@@ -59,6 +60,7 @@ function resolveGroupedQuery(
   const heads = config.integer(keys.heads, { minimum: 1 }).value;
   const keyValueHeads = config.optionalInteger(keys.keyValueHeads, { minimum: 1 })?.value ?? heads;
   const headSize = config.optionalInteger(['head_dim'], { minimum: 1 })?.value ?? facts.hiddenSize / heads;
+  checkHeads(model, { heads, keyValueHeads, headSize });
   const [queryWidth, keyWidth] = [heads * headSize, keyValueHeads * headSize];
   const { query, key, value } =
     record.fusedQueryKeyValue === undefined
@@ -104,6 +106,24 @@ function resolveGroupedQuery(
         ? { floor: numberOr(config, temperature.floorKeys, 8192), scale: numberOr(config, temperature.scaleKeys, 0.1) }
         : undefined,
   };
+}
+
+/** @throws TunerError `contradictoryConfig` for heads that are no whole numbers of anything */
+function checkHeads(
+  { config, keys, checkpoint }: RecognisedModel,
+  { heads, keyValueHeads, headSize }: { heads: number; keyValueHeads: number; headSize: number },
+): void {
+  const fact =
+    heads % keyValueHeads !== 0
+      ? `${heads} query heads cannot share ${keyValueHeads} key and value heads.`
+      : `The hidden size cannot be divided among ${heads} heads.`;
+  if (heads % keyValueHeads !== 0 || !Number.isInteger(headSize)) {
+    throw new TunerError('contradictoryConfig', fact, {
+      file: checkpoint.configFile,
+      place: config.integer(keys.heads).key,
+      wayOut: 'Use the config that belongs to these weights.',
+    });
+  }
 }
 
 function rotaryUsed(model: RecognisedModel, record: GroupedQueryRecord, layer: number): boolean {

@@ -229,12 +229,12 @@ function resolveBlockNorm(
 ): NormSpec | undefined {
   const { decoder } = record;
   if (!decoder.supported) {
-    const epsilon = numberOr(config, keys.normEpsilon, 1e-6);
+    const epsilon = numberOr(config, keys.normEpsilon, 1e-6, { minimum: 0 });
     return decoder.blockNorm === undefined
       ? undefined
       : weights.norm(stem + decoder.blockNorm.name, hiddenSize, 'rms', epsilon, decoder.blockNorm.offset);
   }
-  const epsilon = numberOr(config, keys.normEpsilon, decoder.defaultEpsilon);
+  const epsilon = numberOr(config, keys.normEpsilon, decoder.defaultEpsilon, { minimum: 0 });
   return decoder.norms.placement === 'post'
     ? undefined
     : weights.norm(stem + decoder.norms.feedForward, hiddenSize, decoder.norms.kind, epsilon);

@@ -7,6 +7,9 @@ import type { RotaryScaling, RotarySpec } from './specification';
 /** Where rope parameters are: Transformers 5 nests them (possibly by layer type), 4 spreads them. */
 const nestedKeys = ['rope_parameters', 'rope_scaling'] as const;
 
+/** Bases of frequencies. */
+const aboveZero = { minimum: Number.MIN_VALUE } as const;
+
 /**
  * Rotary embedding of one layer.
  * @param headSize size of a head, of which a share is rotated
@@ -24,8 +27,8 @@ export function resolveRotary(
   const nested = nestedReader(config, layerType);
   const number = (key: string) => nested?.optionalNumber([key])?.value;
   const theta =
-    number('rope_theta') ??
-    config.optionalNumber([...(record.thetaKeys ?? []), 'rope_theta'])?.value ??
+    nested?.optionalNumber(['rope_theta'], aboveZero)?.value ??
+    config.optionalNumber([...(record.thetaKeys ?? []), 'rope_theta'], aboveZero)?.value ??
     record.defaultTheta;
   const stated = record.dimensionKeys === undefined ? undefined : config.optionalInteger(record.dimensionKeys)?.value;
   const partial =

@@ -1,4 +1,4 @@
-import type { ConfigReader } from '../checkpoint/configReader';
+import type { ConfigReader, NumberRange } from '../checkpoint/configReader';
 import { TunerError } from '../protocol/errors';
 import type { FlagKey, GateRuleRecord, RouterRecord } from './familyRecord';
 import type { GateRule, RouterSpec } from './specification';
@@ -13,9 +13,14 @@ export function flag(config: ConfigReader, key: FlagKey): boolean {
   return config.optionalBoolean(key.keys)?.value ?? key.absent;
 }
 
-/** A number of the config, or a default where it is absent. */
-export function numberOr(config: ConfigReader, keys: readonly string[] | undefined, absent: number): number {
-  return keys === undefined ? absent : (config.optionalNumber(keys)?.value ?? absent);
+/** A number of the config, or a default where it is absent. @throws TunerError `malformedConfig` outside the range */
+export function numberOr(
+  config: ConfigReader,
+  keys: readonly string[] | undefined,
+  absent: number,
+  range: NumberRange = {},
+): number {
+  return keys === undefined ? absent : (config.optionalNumber(keys, range)?.value ?? absent);
 }
 
 /** The router pipeline of one layer, with its tensors. @throws TunerError `missingTensor`, `contradictoryConfig` */

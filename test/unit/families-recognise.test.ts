@@ -239,6 +239,35 @@ describe('what is refused by name', () => {
   });
 });
 
+describe('numbers that cannot be', () => {
+  const mixtral = tinyCheckpoints.find(({ name }) => name === 'mixtral')!;
+
+  test.each([
+    [
+      'more layers than any memory counts',
+      { num_hidden_layers: 2 ** 32 - 1 },
+      'contradictoryConfig',
+      'num_hidden_layers',
+    ],
+    [
+      'heads that do not divide the hidden size',
+      { num_attention_heads: 3 },
+      'contradictoryConfig',
+      'num_attention_heads',
+    ],
+    ['heads that cannot share keys', { num_key_value_heads: 3 }, 'contradictoryConfig', 'num_attention_heads'],
+    ['a negative epsilon', { rms_norm_eps: -1e-5 }, 'malformedConfig', 'rms_norm_eps'],
+    ['rotary frequencies of no base', { rope_theta: 0 }, 'malformedConfig', 'rope_theta'],
+  ])('%s', async (_, change, code, place) => {
+    const without = { ...mixtral.config, head_dim: undefined, rope_parameters: undefined };
+    const changed = { ...mixtral, config: { ...without, ...change } };
+    const opening = temporaryFolder().then((folder) => openResolved(writeTinyCheckpoint(changed, folder)));
+    const error = await refusal(opening.then((model) => model.decoder()));
+    expect([error.code, error.details.place]).toEqual([code, place]);
+    expect(error.details.wayOut).not.toBe('');
+  });
+});
+
 describe('what is not known', () => {
   test('an unknown mixture names the missing facts and the tensors it has', async () => {
     const error = await refusal(open({ model_type: 'brand_new_moe', num_experts_per_tok: undefined }));
