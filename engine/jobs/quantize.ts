@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
+import type { MoeBlockSpec } from '../families/specification';
 import { VariantMeter } from '../measure/variantMeter';
 import type { JobContext } from '../measure/jobContext';
 import { batchSequences } from '../measure/sequenceBatches';
@@ -11,7 +12,13 @@ import { planSchema, type Plan, type PlanQuantize } from '../protocol/plan';
 import type { QuantizeParams, QuantizeResult } from '../protocol/quantization';
 import type { RuntimeOptions } from '../runtime/session';
 import { shortestBits } from '../transform/quantizeBits';
-import { otherWeights, roundOthers, type ChangeDecoder } from '../transform/quantizeOthers';
+import {
+  assertSharedGroups,
+  otherWeights,
+  roundOthers,
+  roundShared,
+  type ChangeDecoder,
+} from '../transform/quantizeOthers';
 import { roundedWeightsKey, writeRoundedWeights } from '../transform/roundedWeightsFile';
 import { ScratchWeights } from '../transform/scratchWeights';
 import { withBlocks } from '../transform/transformModel';
@@ -32,6 +39,8 @@ const automatic = { measured: ['gptq', 'eaquant'], dataFree: 'hqq' } as const;
 
 /** Everything that rounding needs, prepared once. */
 interface QuantizeRun extends AllocationRun {
+  /** Rounds the shared experts of a block, where the scope asks for it. */
+  readonly sharedOf: (block: MoeBlockSpec) => Promise<MoeBlockSpec>;
   /** Rounds what is not an expert, where the scope asks for it. */
   readonly others: ChangeDecoder;
 }
@@ -62,11 +71,10 @@ export async function quantize(
     const runtime = await runtimeOptions(services, job);
     const text = params.text.length > 0 ? await quantizeText(model, params) : undefined;
     const decoder = withBlocks(model.resolved.decoder(), base.blocks);
-    const others = await roundOthers(decoder, otherPlan(params, groups.gate), {
-      scratch,
-      job,
-      planFile: out ?? '--group',
-    });
+    const outside = otherPlan(params, groups.gate);
+    const context = { scratch, job, planFile: out ?? '--group' };
+    assertSharedGroups(base.blocks, outside, context.planFile);
+    const others = await roundOthers(decoder, outside, context);
     meter = text === undefined ? undefined : await openMeter(decoder, text, runtime, job);
     const first: QuantizeRun = {
       params,
@@ -82,6 +90,7 @@ export async function quantize(
       text,
       meter,
       others,
+      sharedOf: (block) => roundShared(block, outside, context),
     };
     const allocation = await allocate(first);
     const run = { ...first, groups: allocation.groups };
@@ -190,7 +199,8 @@ async function bestRounding(run: QuantizeRun, bits: Allocation['bits']): Promise
     const from = params.bits === undefined ? allocationShare : 0;
     const share = (1 - from) / names.length;
     const progress = [from + share * at, from + share * (at + 1)] as const;
-    const rounded = await roundBlocks(run, name, bits, text?.calibration, progress);
+    const experts = await roundBlocks(run, name, bits, text?.calibration, progress);
+    const rounded = { ...experts, blocks: await inOrder(experts.blocks, run.sharedOf) };
     const quality = await meter?.measure(withBlocks(run.others(run.model), rounded.blocks).layers);
     if (quality !== undefined) {
       candidates.push({ method: name, kl: quality.kl });
@@ -200,6 +210,15 @@ async function bestRounding(run: QuantizeRun, bits: Allocation['bits']): Promise
     }
   }
   return best!;
+}
+
+/** One after the other: writes into one temporary file must not overlap. */
+async function inOrder<Item>(items: readonly Item[], change: (item: Item) => Promise<Item>): Promise<Item[]> {
+  const changed: Item[] = [];
+  for (const item of items) {
+    changed.push(await change(item));
+  }
+  return changed;
 }
 
 async function report(
@@ -262,7 +281,7 @@ function notesOf(
   const notes: string[] = [];
   if (params.scope === 'all') {
     notes.push(
-      `Attention and dense layers are rounded to nearest at ${otherBits(params)} bits; bytes and effective bits are those of the experts. Routers, norms, embeddings and shared experts stay.`,
+      `Attention, dense layers and shared experts are rounded to nearest at ${otherBits(params)} bits; bytes and effective bits are those of the routed experts. Routers, norms, embeddings and the head stay.`,
     );
   }
   if (params.method === 'auto' && text === undefined) {

@@ -113,7 +113,9 @@ export const planQuantizeSchema = z
       .optional()
       .describe('Groups of projections where they differ from "group": rows of down are often of another length.'),
     symmetric: z.boolean().describe('Whether codes are centred on zero (no zero points).'),
-    scope: z.enum(['experts', 'all']).describe('Routed experts only, or attention and dense layers too.'),
+    scope: z
+      .enum(['experts', 'all'])
+      .describe('Routed experts only, or attention, dense layers and shared experts too.'),
     layers: z
       .array(
         z.union([

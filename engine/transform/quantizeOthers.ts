@@ -1,10 +1,10 @@
 import { specTensors } from '../families/specTensors';
-import type { LinearSpec, ModelSpec } from '../families/specification';
+import type { LinearSpec, ModelSpec, MoeBlockSpec, SharedExpertSpec } from '../families/specification';
 import { step } from '../measure/jobContext';
 import { codeBits } from '../methods/quantize/quantizedMatrix';
 import { roundToNearest } from '../methods/quantize/roundToNearest';
 import { TunerError } from '../protocol/errors';
-import type { Plan } from '../protocol/plan';
+import type { Plan, PlanQuantize } from '../protocol/plan';
 import { writeQuantized } from './quantizeWeights';
 import { readLinear } from './readWeight';
 import type { TransformContext } from './stage';
@@ -15,37 +15,91 @@ const matrixDeadlineSeconds = 600;
 /** Changes a decoder; layers that nothing changes keep their identity. */
 export type ChangeDecoder = (original: ModelSpec) => ModelSpec;
 
-/**
- * Rounds the linear maps of token mixers and dense layers to nearest, where the plan says so. Routers, norms, embeddings, heads and
- * shared experts stay as they are.
- * @throws TunerError `malformedPlan` for rows that the group does not divide, `writeFailed`, `cancelled`
- */
-export async function roundOthers(model: ModelSpec, plan: Plan, context: TransformContext): Promise<ChangeDecoder> {
-  const { quantize } = plan;
+/** How linear maps outside the routed experts are rounded. */
+type RoundLinear = (linear: LinearSpec, place: string) => Promise<LinearSpec>;
+
+/** Rounding to nearest with the bits that a plan gives everything but the routed experts; undefined where it gives none. */
+function otherRounding({ quantize }: Plan, context: TransformContext): RoundLinear | undefined {
   const bits = codeBits.find((known) => known === quantize?.others);
   if (quantize?.scope !== 'all' || bits === undefined) {
-    return (original) => original;
+    return undefined;
   }
   const { group, symmetric } = quantize;
-  const round = async (linear: LinearSpec, place: string): Promise<LinearSpec> => {
+  return async (linear, place) => {
     const { inputSize: columns, outputSize: rows } = linear;
-    if (columns % group !== 0 || (columns * bits) % 8 !== 0) {
-      throw new TunerError(
-        'malformedPlan',
-        `A group of ${group} weights does not divide the ${columns} inputs of ${place}.`,
-        {
-          file: context.planFile,
-          place: 'quantize.group',
-          wayOut: 'Choose a smaller group, or the scope "experts".',
-        },
-      );
-    }
+    assertFits(linear, place, quantize, context.planFile);
     return step(context.job, `rounding of ${place}`, matrixDeadlineSeconds, async () => {
       const matrix = roundToNearest({ values: await readLinear(linear), rows, columns }, { bits, group, symmetric });
       const weight = await writeQuantized(context.scratch, place, matrix);
       return { ...linear, weight, orientation: 'output-major' };
     });
   };
+}
+
+function assertFits(
+  { inputSize: columns }: LinearSpec,
+  place: string,
+  { group, others }: PlanQuantize,
+  file: string,
+): void {
+  if (columns % group !== 0 || (columns * others!) % 8 !== 0) {
+    throw new TunerError(
+      'malformedPlan',
+      `A group of ${group} weights does not divide the ${columns} inputs of ${place}.`,
+      {
+        file,
+        place: 'quantize.group',
+        wayOut: 'Choose a smaller group, or the scope "experts".',
+      },
+    );
+  }
+}
+
+/**
+ * Refuses groups that do not divide the rows of shared experts, where the plan rounds these.
+ * @throws TunerError `malformedPlan`
+ */
+export function assertSharedGroups(blocks: readonly MoeBlockSpec[], { quantize }: Plan, planFile: string): void {
+  if (quantize?.scope !== 'all' || (quantize.others ?? 16) === 16) {
+    return;
+  }
+  for (const { layer, shared, beside } of blocks) {
+    for (const linear of linearsIn([shared?.network, beside?.network])) {
+      assertFits(linear, `the shared expert of layer ${layer}`, quantize, planFile);
+    }
+  }
+}
+
+/**
+ * A block with its shared experts rounded to nearest, where the plan says so; their gates stay. Smoothed ones are rounded as they are.
+ * @throws TunerError `malformedPlan` for rows that the group does not divide, `writeFailed`, `cancelled`
+ */
+export async function roundShared(block: MoeBlockSpec, plan: Plan, context: TransformContext): Promise<MoeBlockSpec> {
+  const round = otherRounding(plan, context);
+  if (round === undefined || (block.shared === undefined && block.beside === undefined)) {
+    return block;
+  }
+  const rounded = async (shared: SharedExpertSpec): Promise<SharedExpertSpec> => {
+    const network = await mapLinears(shared.network, `the shared expert of layer ${block.layer}`, round);
+    return { ...shared, network: network as SharedExpertSpec['network'] };
+  };
+  return {
+    ...block,
+    ...(block.shared === undefined ? {} : { shared: await rounded(block.shared) }),
+    ...(block.beside === undefined ? {} : { beside: await rounded(block.beside) }),
+  };
+}
+
+/**
+ * Rounds the linear maps of token mixers and dense layers to nearest, where the plan says so. Routers, norms, embeddings and heads stay
+ * as they are; shared experts belong to their blocks ({@link roundShared}).
+ * @throws TunerError `malformedPlan` for rows that the group does not divide, `writeFailed`, `cancelled`
+ */
+export async function roundOthers(model: ModelSpec, plan: Plan, context: TransformContext): Promise<ChangeDecoder> {
+  const round = otherRounding(plan, context);
+  if (round === undefined) {
+    return (original) => original;
+  }
   const parts = new Map<number, { mixer: unknown; network: unknown }>();
   for (const layer of model.layers) {
     const { feedForward, mixer, index } = layer;
@@ -69,11 +123,7 @@ export async function roundOthers(model: ModelSpec, plan: Plan, context: Transfo
 }
 
 /** The same structure with every linear map in it replaced. */
-async function mapLinears(
-  value: unknown,
-  place: string,
-  change: (linear: LinearSpec, place: string) => Promise<LinearSpec>,
-): Promise<unknown> {
+async function mapLinears(value: unknown, place: string, change: RoundLinear): Promise<unknown> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     return value;
   }
@@ -91,10 +141,15 @@ function isLinear(value: object): value is LinearSpec {
   return 'weight' in value && 'orientation' in value && 'inputSize' in value;
 }
 
-/** Weights of the linear maps that {@link roundOthers} rounds, and the bytes they take now. */
+/** Weights of the linear maps outside the routed experts that are rounded, and the bytes they take now. */
 export function otherWeights(model: ModelSpec): { readonly weights: number; readonly bytes: number } {
   const linears = model.layers.flatMap(({ mixer, feedForward }) =>
-    linearsIn([mixer, feedForward.kind === 'dense' ? feedForward.network : undefined]),
+    linearsIn([
+      mixer,
+      feedForward.kind === 'dense'
+        ? feedForward.network
+        : [feedForward.block.shared?.network, feedForward.block.beside?.network],
+    ]),
   );
   return {
     weights: linears.reduce((sum, { inputSize, outputSize }) => sum + inputSize * outputSize, 0),

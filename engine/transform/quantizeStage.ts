@@ -7,6 +7,7 @@ import { TunerError } from '../protocol/errors';
 import type { Plan } from '../protocol/plan';
 import { packsStored, StoredPacker } from './packStored';
 import { assertGroups, plannedBits } from './quantizeBits';
+import { assertSharedGroups, roundShared } from './quantizeOthers';
 import { scalableChannels } from './scalableChannels';
 import { writeRoundedExpert } from './quantizeWeights';
 import { readFeedForward } from './readWeight';
@@ -27,6 +28,7 @@ export const quantizeStage: TransformStage = {
     const quantize = plan.quantize!;
     const bits = plannedBits(quantize.layers, blocks, planFile);
     assertGroups(plannedGroups(quantize), bits, blocks, { file: planFile, place: 'quantize.group' });
+    assertSharedGroups(blocks, plan, planFile);
     if (bits.every((experts) => experts.every(unchanged)) && (quantize.others ?? 16) === 16) {
       throw new TunerError('malformedPlan', 'The plan quantizes nothing: all bits are 16.', {
         file: planFile,
@@ -51,7 +53,7 @@ export const quantizeStage: TransformStage = {
     const quantize = plan.quantize!;
     const bits = plannedBits(quantize.layers.slice(position, position + 1), [block], context.planFile)[0]!;
     if (bits.every(unchanged)) {
-      return block;
+      return roundShared(block, plan, context);
     }
     const stored = weightsFile(plan, context.planFile);
     if (stored !== undefined) {
@@ -61,9 +63,8 @@ export const quantizeStage: TransformStage = {
       if (factors !== undefined && norm === undefined) {
         throw new TunerError('internal', `The norm before the experts of layer ${block.layer} is not known.`);
       }
-      return factors === undefined
-        ? { ...block, experts }
-        : { ...(await smoothSurroundings(block, factors, norm!, context.scratch)), experts };
+      const around = factors === undefined ? block : await smoothSurroundings(block, factors, norm!, context.scratch);
+      return roundShared({ ...around, experts }, plan, context);
     }
     const method = knownMethod(quantize.method, context.planFile);
     const { symmetric } = quantize;
@@ -93,7 +94,8 @@ export const quantizeStage: TransformStage = {
         };
         experts.push(await step(context.job, label, expertDeadlineSeconds, round));
       }
-      return { ...block, experts: await Promise.all(experts.map((written) => written())) };
+      const written = await Promise.all(experts.map((one) => one()));
+      return await roundShared({ ...block, experts: written }, plan, context);
     } finally {
       await packer.dispose();
     }

@@ -223,14 +223,20 @@ describe('everything rounded (scope "all")', () => {
   ] as const)('%s with %i bits around its experts', async (name, others, symmetric) => {
     const checkpoint = path.join(familiesFolder, name);
     const { layers } = await trained(checkpoint);
+    const { resolved } = await openModel(checkpoint);
+    const shared = resolved.decoder().layers.filter(
+      ({ feedForward }) =>
+        feedForward.kind === 'moe' && (feedForward.block.shared ?? feedForward.block.beside) !== undefined,
+    ).length;
     const section = { method: 'rtn', group: 16, symmetric, scope: 'all' as const, others, seed: 0 };
     const bits = Array.from({ length: layers }, (_, at) => (at % 2 === 0 ? 4 : 8));
     const exported = await exportPlan(checkpoint, { quantize: { ...section, layers: bits } });
     await compare(checkpoint, exported, shortRun);
     const { graph } = await readGraph(exported.out);
     const products = graph.node.filter(({ opType }) => opType === 'MatMulNBits').length;
-    // Query, key, value and output at least, of every layer.
-    expect(products).toBeGreaterThanOrEqual(4 * layers);
+    // Query, key, value and output at least, of every layer; two maps at least of every shared expert.
+    expect(products).toBeGreaterThanOrEqual(4 * layers + 2 * shared);
+    expect(shared > 0).toBe(['qwen2_moe', 'deepseek_v2', 'deepseek_v3', 'llama4_text'].includes(name));
   });
 });
 

@@ -17,7 +17,7 @@ export interface PlannedRounding {
    */
   readonly form: GgufBlocks;
   readonly experts: ExpertBitsOf;
-  /** Bits of attention and dense layers; 16 leaves them. */
+  /** Bits of attention, dense layers and shared experts; 16 leaves them. */
   readonly others: number;
 }
 

@@ -48,7 +48,7 @@ export function modelTensors(
     outputSize: model.vocabularySize,
   };
   const rotary = model.layers[0]!.mixer.kind === 'grouped-query' ? model.layers[0]!.mixer.rotary : undefined;
-  const others = rounding.form === 'k-quants' && rounding.others < 16 ? rounding.others : undefined;
+  const others = othersOf(rounding);
   const factors = rotary === undefined ? undefined : rotaryFactors(rotary);
   return [
     matrix('token_embd.weight', { linear: embedding }),
@@ -184,9 +184,14 @@ function experts(prefix: string, block: MoeBlockSpec, rounding: PlannedRounding)
       }));
       return stack(`${prefix}.ffn_${projection}_exps`, parts);
     }),
-    ...(shared === undefined ? [] : network(prefix, '_shexp', shared.network, undefined)),
+    ...(shared === undefined ? [] : network(prefix, '_shexp', shared.network, othersOf(rounding))),
     ...(shared?.gate === undefined ? [] : [gateVector(`${prefix}.ffn_gate_inp_shexp.weight`, shared.gate)]),
   ];
+}
+
+/** Bits of what is outside the routed experts, where it is yet to be rounded. */
+function othersOf({ form, others }: PlannedRounding): number | undefined {
+  return form === 'k-quants' && others < 16 ? others : undefined;
 }
 
 /** Bits of codes that are there already, or of those to come; 16 are neither. */
