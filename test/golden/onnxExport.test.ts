@@ -224,10 +224,12 @@ describe('everything rounded (scope "all")', () => {
     const checkpoint = path.join(familiesFolder, name);
     const { layers } = await trained(checkpoint);
     const { resolved } = await openModel(checkpoint);
-    const shared = resolved.decoder().layers.filter(
-      ({ feedForward }) =>
-        feedForward.kind === 'moe' && (feedForward.block.shared ?? feedForward.block.beside) !== undefined,
-    ).length;
+    const shared = resolved
+      .decoder()
+      .layers.filter(
+        ({ feedForward }) =>
+          feedForward.kind === 'moe' && (feedForward.block.shared ?? feedForward.block.beside) !== undefined,
+      ).length;
     const section = { method: 'rtn', group: 16, symmetric, scope: 'all' as const, others, seed: 0 };
     const bits = Array.from({ length: layers }, (_, at) => (at % 2 === 0 ? 4 : 8));
     const exported = await exportPlan(checkpoint, { quantize: { ...section, layers: bits } });
