@@ -186,6 +186,23 @@ describe('the sample', () => {
     expect(found.layers).toEqual(named.layers);
   });
 
+  test('sets of experts for one task are those that its text alone gives', async () => {
+    const lines = (await readFile(path.join(sample, 'calibration.jsonl'), 'utf8')).split('\n');
+    const own = file('sort.jsonl');
+    await writeFile(
+      own,
+      lines.filter((line) => line.includes('"task":"sort"') || line.includes('"task": "sort"')).join('\n'),
+    );
+    for (const method of ['omp', 'hope']) {
+      const ofTask = await run({ ...calibration, method, task: ['sort'] });
+      const ofText = await run({ ...calibration, method, text: [own] });
+      const ofAll = await run({ ...calibration, method });
+      const kept = ({ layers }: typeof ofTask) => layers.map(({ keep }) => keep);
+      expect(kept(ofTask), method).toEqual(kept(ofText));
+      expect(kept(ofTask), method).not.toEqual(kept(ofAll));
+    }
+  });
+
   test('nothing goes at ratio 0, and the model stays the same', async () => {
     const out = file('none.moeplan.json');
     const { layers } = await run({ ...calibration, method: 'reap', ratio: 0, out });
@@ -272,7 +289,7 @@ describe('the sample', () => {
       [{ method: 'aimer', ratio: 0.8 }, /needs 4/],
       [{ method: 'aimer', correction: 'folded' }, /scores of the router on text/],
       [{ ...calibration, method: 'tcess', task: ['sorting'] }, /"sorting"/],
-      [{ ...calibration, method: 'omp', task: ['sort'] }, /not kept task by task/],
+      [{ ...calibration, method: 'mone', task: ['sort'] }, /not kept task by task/],
     ];
     for (const [params, message] of refusals) {
       const failure = await failureOf(run({ ...params, out: file('never.moeplan.json') }), JSON.stringify(params));
