@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { LongestFirst } from './scripts/support/longestFirst.mjs';
 
 /** ONNX Runtime must not run in worker threads, and the test machine has few cores. */
 const shared = { pool: 'forks', maxWorkers: 2, globals: false } as const;
@@ -11,6 +12,7 @@ const timed = ['test/webview/*Speed.test.ts'];
 
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     projects: [
       { test: { ...shared, name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 60_000 } },
       { test: { ...shared, name: 'golden', include: ['test/golden/**/*.test.ts'], testTimeout: 180_000 } },

@@ -3,13 +3,12 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import * as z from 'zod';
-import { evaluate } from '../../engine/jobs/evaluate';
 import { readPlan, updatePlan } from '../../engine/jobs/planFile';
 import { prune } from '../../engine/jobs/prune';
 import { quietJob } from '../../engine/measure/jobContext';
-import { evaluateParamsSchema } from '../../engine/protocol/evaluation';
 import { pruneParamsSchema } from '../../engine/protocol/pruning';
 import { testServices } from '../support/engineServices';
+import { plannedPerplexity } from '../support/plannedPerplexity';
 import { sharedPath } from '../support/sharedMaterial';
 import { temporaryFolder } from '../support/temporaryFolder';
 
@@ -56,7 +55,6 @@ describe.skipIf(checkpoint === undefined || text === undefined || reference === 
     test('without them the perplexity is the one that PyTorch measured', async () => {
       const [key, name] = ['ean_0.25', 'man_en'] as const;
       const folder = await temporaryFolder();
-      const { services } = testServices(folder);
       const { keep, ...perplexities } = sets()[key];
       const plan = path.join(folder, 'kept.moeplan.json');
       await updatePlan(plan, { prune: { method: 'frequency', keep, seed: 0 } });
@@ -64,10 +62,9 @@ describe.skipIf(checkpoint === undefined || text === undefined || reference === 
       const texts = z.record(z.string(), z.array(z.string())).parse(JSON.parse(readFileSync(text!, 'utf8')));
       const own = path.join(folder, 'text.json');
       await writeFile(own, JSON.stringify({ [name]: texts[name] }));
-      const params = evaluateParamsSchema.parse({ checkpoint, plan, text: [own], windows: 24 });
-      const { datasets } = await evaluate(params, services, quietJob());
-      expect(datasets[name]!.tokens).toBe(24 * 511);
-      expect(Math.abs(datasets[name]!.perplexity / perplexities[name]! - 1)).toBeLessThan(0.001);
+      const { tokens, perplexity } = await plannedPerplexity({ checkpoint: checkpoint!, plan, text: own, windows: 24 });
+      expect(tokens).toBe(24 * 511);
+      expect(Math.abs(perplexity / perplexities[name]! - 1)).toBeLessThan(0.001);
     });
   },
 );

@@ -5,7 +5,7 @@ import { asWords } from '../support/brokenRequests';
 import { brokenSamples, copySample } from '../support/brokenSamples';
 import { runCommandLine, type CommandLineRun } from '../support/commandLine';
 import { useEngineBundles } from '../support/engineBundles';
-import { hostileCheckpoints } from '../support/hostileCheckpoints';
+import { hostileCheckpoints, type HostileCheckpoint } from '../support/hostileCheckpoints';
 import { temporaryFolder } from '../support/temporaryFolder';
 
 const bundles = useEngineBundles();
@@ -24,21 +24,34 @@ function expectRefusal({ code, stdout, stderr }: CommandLineRun, file: string): 
   expect(code).toBe(2);
 }
 
+/** A hostile checkpoint in a folder with a space and an umlaut, and what a command says of it. */
+async function refusal(checkpoint: HostileCheckpoint, words: (folder: string) => readonly string[]): Promise<void> {
+  const { build, file, place, message } = checkpoint;
+  const root = await temporaryFolder();
+  const folder = path.join(root, 'model folder ü');
+  const outside = path.join(root, 'outside');
+  await Promise.all([mkdir(folder), mkdir(outside)]);
+  await build(folder, outside);
+  const before = await readdir(folder);
+  const refused = await run(root, words(folder));
+  expectRefusal(refused, path.join(folder, file));
+  expect(refused.stderr).toMatch(message);
+  expect(refused.stderr).toMatch(unanchored(place ?? /./));
+  expect(await readdir(folder)).toEqual(before);
+}
+
 describe('a checkpoint that is hostile is refused with exit code 2', () => {
-  test.each(hostileCheckpoints)('$name', async ({ build, file, place, message }) => {
-    const root = await temporaryFolder();
-    const folder = path.join(root, 'model folder ü');
-    const outside = path.join(root, 'outside');
-    await Promise.all([mkdir(folder), mkdir(outside)]);
-    await build(folder, outside);
-    const before = await readdir(folder);
-    const out = path.join(folder, 'out.moeplan.json');
-    const refused = await run(root, ['budget', folder, '--total', '4', '--out', out]);
-    expectRefusal(refused, path.join(folder, file));
-    expect(refused.stderr).toMatch(message);
-    expect(refused.stderr).toMatch(unanchored(place ?? /./));
-    expect(await readdir(folder)).toEqual(before);
-  });
+  test.each(hostileCheckpoints)('$name', (checkpoint) => refusal(checkpoint, (folder) => ['inspect', folder]));
+});
+
+// The same code opens the checkpoint for every command: one of each kind shows that nothing is written before.
+describe('a command that would write leaves no file in it', () => {
+  const oneOfEachKind = hostileCheckpoints.filter(
+    ({ code }, at) => hostileCheckpoints.findIndex((other) => other.code === code) === at,
+  );
+  test.each(oneOfEachKind)('$code: $name', (checkpoint) =>
+    refusal(checkpoint, (folder) => ['budget', folder, '--total', '4', '--out', path.join(folder, 'out.moeplan.json')]),
+  );
 });
 
 describe('the sample, broken, is refused with exit code 2', () => {

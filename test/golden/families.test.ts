@@ -13,9 +13,10 @@ import { LayerSessions } from '../../engine/measure/layerSessions';
 import { walkLayers } from '../../engine/measure/layerWalk';
 import { batchSequences } from '../../engine/measure/sequenceBatches';
 import { floats, openSession } from '../../engine/runtime/session';
+import { testThreads } from '../support/engineServices';
 
 const folder = path.join(import.meta.dirname, 'families');
-const runtime = { provider: 'cpu', threads: 2 };
+const runtime = { provider: 'cpu', threads: testThreads };
 const job = quietJob();
 
 /** Absolute error of logits, and relative Frobenius error of block outputs, against Transformers in float32. */

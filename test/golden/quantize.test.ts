@@ -28,6 +28,7 @@ import { writeFeedForward } from '../../engine/transform/writeWeight';
 import { samplePath } from '../support/brokenSamples';
 import { testServices, testThreads } from '../support/engineServices';
 import { failureOf } from '../support/failureOf';
+import { plannedPerplexity } from '../support/plannedPerplexity';
 import { sharedPath } from '../support/sharedMaterial';
 import { temporaryFolder } from '../support/temporaryFolder';
 
@@ -330,13 +331,13 @@ describe('the quantize command', () => {
       const known = JSON.parse(await readFile(reference!, 'utf8')) as {
         routed_experts_rtn_symmetric_group16: Record<string, { prose: number }>;
       };
-      const perplexityAt = async (bits: number, windows: number) => {
-        const out = path.join(folder, `${bits}.moeplan.json`);
-        await writeFile(out, JSON.stringify({ quantize: section({ layers: Array<number>(12).fill(bits) }) }));
-        const request = { checkpoint: text, plan: out, text: [prose], windows };
-        const { datasets: found } = await evaluate(evaluateParamsSchema.parse(request), services, quietJob());
-        return found['prose']!.perplexity;
+      const planOf = async (bits: number) => {
+        const plan = path.join(folder, `${bits}.moeplan.json`);
+        await writeFile(plan, JSON.stringify({ quantize: section({ layers: Array<number>(12).fill(bits) }) }));
+        return plan;
       };
+      const perplexityAt = async (bits: number, windows: number) =>
+        (await plannedPerplexity({ checkpoint: text!, plan: await planOf(bits), text: prose, windows })).perplexity;
       const published = known.routed_experts_rtn_symmetric_group16['4']!.prose;
       expect(Math.abs((await perplexityAt(4, 24)) / published - 1)).toBeLessThan(5e-4);
       for (const { bits, float32, float16 } of rewritten) {
@@ -344,6 +345,12 @@ describe('the quantize command', () => {
         expect(Math.abs(perplexity / float16 - 1), `${bits} bits: ${perplexity}`).toBeLessThan(1e-5);
         expect(Math.abs(perplexity / float32 - 1), `${bits} bits: ${perplexity}`).toBeLessThan(2e-3);
       }
+      // The job, with the checkpoint beside the plan, measures the same.
+      const [{ bits }] = rewritten as [(typeof rewritten)[0]];
+      const request = { checkpoint: text, plan: await planOf(bits), text: [prose], windows: 1 };
+      const { datasets: found } = await evaluate(evaluateParamsSchema.parse(request), services, quietJob());
+      expect(found['prose']!.perplexity).toBeCloseTo(await perplexityAt(bits, 1), 4);
+      expect(found['prose']!.kl).toBeGreaterThan(0);
     },
     5 * minutes,
   );

@@ -6,9 +6,10 @@ import { LayerSessions } from '../../engine/measure/layerSessions';
 import { walkLayers } from '../../engine/measure/layerWalk';
 import { batchSequences } from '../../engine/measure/sequenceBatches';
 import { floats, openSession } from '../../engine/runtime/session';
+import { testThreads } from './engineServices';
 
-/** How tests run the engine: on the processor, with as many threads as the smallest machine has. */
-export const testRuntime = { provider: 'cpu', threads: 2 };
+/** How tests run the engine: on the processor. */
+export const testRuntime = { provider: 'cpu', threads: testThreads };
 
 /** Opens a checkpoint folder and applies its family. */
 export async function openResolved(folder: string): Promise<ResolvedModel> {

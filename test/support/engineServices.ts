@@ -3,8 +3,8 @@ import { createServices } from '../../engine/jobs/createServices';
 import type { EngineServices } from '../../engine/jobs/services';
 import { engineSettingsSchema } from '../../engine/protocol/settings';
 
-/** Threads that measurements in tests take. */
-export const testThreads = 2;
+/** Threads that measurements in tests take: as many files run at once as the smallest machine has cores. */
+export const testThreads = 1;
 
 export interface TestServices {
   readonly services: EngineServices;
