@@ -52,6 +52,7 @@ const browser = { platform: 'browser', target: 'chrome120', format: 'iife', mini
 const programs = [
   { source: 'engine/server.ts', name: 'engine', start: '' },
   { source: 'engine/probe.ts', name: 'probe', start: '' },
+  { source: 'engine/roundingWorker.ts', name: 'roundingWorker', start: '' },
   { source: 'engine/cli.ts', name: 'cli', start: '#!/usr/bin/env node\n' },
 ];
 

@@ -151,7 +151,7 @@ function nativePath(platform, file) {
  */
 function check(vsix, platform, natives) {
   const names = readZip(vsix).map((entry) => entry.name.replace(/^extension\//, ''));
-  const programs = ['engine', 'probe', 'cli'].flatMap((name) => [`${name}.js`, `${name}.mjs`]);
+  const programs = ['engine', 'probe', 'roundingWorker', 'cli'].flatMap((name) => [`${name}.js`, `${name}.mjs`]);
   const bundles = ['extension.js', ...programs, 'webviews/dashboard.js'];
   const needed = [...bundles.map((name) => `dist/${name}`), ...natives.map((file) => nativePath(platform, file))];
   const missing = needed.filter((name) => !names.includes(name));

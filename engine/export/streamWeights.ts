@@ -1,5 +1,8 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import { TunerError } from '../protocol/errors';
+import type { RoundedParts } from '../transform/rounding/roundedParts';
+import { RoundedWriter } from '../transform/rounding/roundedWriter';
+import { leaseRounder } from '../transform/rounding/roundingPool';
 import type { StoredPiece, TensorPiece } from '../transform/tensorRewrite';
 
 /** Bytes of one read and one write. Two such buffers are in memory: one is filled while the other is written. */
@@ -7,7 +10,7 @@ const bufferBytes = 16 * 2 ** 20;
 
 /**
  * Writes a header and the pieces after it: neighbouring pieces are read together, and reading goes on while the bytes before are
- * written.
+ * written. Weights that are rounded on the way come to their places while others are read, computed and written.
  * @param written is told how many bytes are done; it may throw to end it
  * @throws TunerError `malformedSafetensors` when a source became shorter; errors of the system
  */
@@ -18,20 +21,57 @@ export async function streamWeights(
   written: (bytes: number) => void,
 ): Promise<void> {
   const sources = new SourceFiles();
-  const output = new DoubleBuffer(handle, written);
+  let done = 0;
+  const count = (bytes: number) => {
+    done += bytes;
+    written(done);
+  };
+  const output = new DoubleBuffer(handle, count);
+  const places = formPlaces(header.byteLength, pieces);
+  const rounder = leaseRounder();
+  const rounded = new RoundedWriter(handle, rounder, count);
   try {
     await output.append(header);
     for (const piece of joinNeighbours(pieces)) {
-      if (piece.kind === 'stored') {
-        await copyPiece(piece, await sources.open(piece.file), output);
-      } else {
-        await computePiece(piece, output);
+      switch (piece.kind) {
+        case 'stored':
+          await copyPiece(piece, await sources.open(piece.file), output);
+          break;
+        case 'computed':
+          await computePiece(piece, output);
+          break;
+        case 'rounded': {
+          // All forms of a weight come with the first of them.
+          const positions = places.get(piece.parts);
+          places.delete(piece.parts);
+          await output.skip(piece.byteLength);
+          await (positions === undefined ? undefined : rounded.add(piece.parts, positions));
+        }
       }
     }
     await output.end();
+    await rounded.settle();
   } finally {
+    await rounded.abandon();
+    await output.abandon();
+    await rounder.release();
     await sources.close();
   }
+}
+
+/** Where the forms of every weight that is rounded begin in the file. */
+function formPlaces(start: number, pieces: readonly TensorPiece[]): Map<RoundedParts, (number | undefined)[]> {
+  const places = new Map<RoundedParts, (number | undefined)[]>();
+  let position = start;
+  for (const piece of pieces) {
+    if (piece.kind === 'rounded') {
+      const known = places.get(piece.parts) ?? [];
+      known[piece.form] = position;
+      places.set(piece.parts, known);
+    }
+    position += piece.byteLength;
+  }
+  return places;
 }
 
 /** Pieces that lie one after the other in one file become one. */
@@ -51,7 +91,7 @@ export function* joinNeighbours(pieces: readonly TensorPiece[]): Generator<Tenso
       yield open;
     }
     open = piece.kind === 'stored' ? piece : undefined;
-    if (piece.kind === 'computed') {
+    if (piece.kind !== 'stored') {
       yield piece;
     }
   }
@@ -115,6 +155,7 @@ class DoubleBuffer {
   private position = 0;
   private pending: Promise<void> = Promise.resolve();
 
+  /** @param written is told of bytes that are on their way */
   constructor(
     private readonly handle: FileHandle,
     private readonly written: (bytes: number) => void,
@@ -141,14 +182,27 @@ class DoubleBuffer {
     }
   }
 
+  /** Leaves out bytes that somebody else writes. */
+  async skip(bytes: number): Promise<void> {
+    if (this.used > 0) {
+      await this.flush();
+    }
+    this.position += bytes;
+  }
+
   async end(): Promise<void> {
     await this.flush();
     await this.pending;
   }
 
+  /** Waits for a write that is under way, whatever becomes of it: for whoever failed already. */
+  async abandon(): Promise<void> {
+    await this.pending.catch(() => undefined);
+  }
+
   private async flush(): Promise<void> {
     await this.pending;
-    this.written(this.position);
+    this.written(this.used);
     const [bytes, at] = [this.filling.subarray(0, this.used), this.position];
     [this.filling, this.other] = [this.other, this.filling];
     this.position += this.used;

@@ -29,6 +29,19 @@ export interface BlockQuantizedWeight {
   readonly scales: TensorEntry;
   /** One U8 per scale; absent: 2^(bits - 1) everywhere. */
   readonly zeroPoints?: TensorEntry | undefined;
+  /** Present where no file has the codes: what they are made from whenever they are used. The entries only say their sizes then. */
+  readonly rounding?: WeightRounding | undefined;
+}
+
+/** Rounding that looks at the weights alone, so that doing it again gives the same codes. */
+export interface WeightRounding {
+  readonly method: 'rtn' | 'hqq';
+  readonly source: LinearSpec;
+  /** Which rows are meant where the source has gate and up in one matrix. */
+  readonly half?: { readonly which: 'gate' | 'up'; readonly arrangement: 'concatenated' | 'interleaved' } | undefined;
+  /** Bits that codes use; they may be stored in more. */
+  readonly bits: 2 | 3 | 4 | 5 | 6 | 8;
+  readonly symmetric: boolean;
 }
 
 /** A linear map. `output-major` weights are `[out, in]` (PyTorch), `input-major` ones `[in, out]`. */

@@ -75,7 +75,9 @@ export async function apply(
   job.log('info', explanation);
   const { resolved, fingerprint } = model;
   const counts = fitting.experts.map(({ length }) => length);
-  const planned = weightsChange ? await openPlannedModel(model, { plan: params.plan }, job) : undefined;
+  const planned = weightsChange
+    ? await openPlannedModel(model, { plan: params.plan, roundWhenUsed: true }, job)
+    : undefined;
   try {
     const decoder = planned === undefined ? undefined : decoderOf(model, job);
     const weights = planned === undefined ? undefined : changedWeights(fitting, planned, decoder);
@@ -190,7 +192,7 @@ function weightChanges(
     experts,
     identity: changeIdentity(plan, model.fingerprint),
     computed: tensors.some(({ original, pieces }) =>
-      pieces.some((piece) => piece.kind === 'computed' || piece.file !== original.file),
+      pieces.some((piece) => piece.kind !== 'stored' || piece.file !== original.file),
     ),
     removedPrediction: removedPrediction.length,
   };

@@ -75,7 +75,11 @@ export async function applyGguf(
   // Refusals that need no weights come before any weight is computed.
   await planGguf(withActiveExperts(resolved.decoder(), activeExperts), resolved, unrounded);
   job.log('info', chosen.explanation);
-  const planned = await openPlannedModel(model, { plan: params.plan, unrounded: form === 'k-quants' }, job);
+  const planned = await openPlannedModel(
+    model,
+    { plan: params.plan, unrounded: form === 'k-quants', roundWhenUsed: true },
+    job,
+  );
   try {
     const decoder = withActiveExperts(planned.decoder(resolved.decoder()), activeExperts);
     const others = plan.quantize?.scope === 'all' ? (plan.quantize.others ?? 16) : 16;

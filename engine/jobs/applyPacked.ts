@@ -64,7 +64,7 @@ export async function applyPacked(
   await assertAbsent(path.resolve(params.out));
   const { resolved, fingerprint } = model;
   assertCompressible(resolved, plan.quantize!);
-  const planned = await openPlannedModel(model, { plan: params.plan }, job);
+  const planned = await openPlannedModel(model, { plan: params.plan, roundWhenUsed: true }, job);
   try {
     const quantize = plan.quantize!;
     const full = rewriteModel({ resolved, blocks: planned.blocks, experts });

@@ -5,8 +5,10 @@ import { TunerError } from '../protocol/errors';
 import { weightChangeNames, type WeightChangeName } from '../protocol/evaluation';
 import type { Plan } from '../protocol/plan';
 import { roundOthers } from '../transform/quantizeOthers';
+import { leaseRounder } from '../transform/rounding/roundingPool';
 import { smoothableNorm } from '../transform/smoothBlock';
 import { ScratchWeights } from '../transform/scratchWeights';
+import type { TransformContext } from '../transform/stage';
 import { changesWeights, transformBlocks, withBlocks } from '../transform/transformModel';
 import { assertActiveExperts, requestedActiveExperts, trainedActiveExperts } from './activeExperts';
 import { plannedExpertBytes, storedExpertBytes } from './expertBytes';
@@ -43,6 +45,8 @@ export async function openPlannedModel(
     readonly activeExperts?: number | readonly number[] | undefined;
     /** Leaves the plan's rounding out. */
     readonly unrounded?: boolean | undefined;
+    /** See `TransformContext.roundWhenUsed`: only for exports, which write weights without running them. */
+    readonly roundWhenUsed?: boolean | undefined;
   },
   job: JobContext,
 ): Promise<PlannedModel> {
@@ -65,17 +69,27 @@ export async function openPlannedModel(
       dispose: () => Promise.resolve(),
     };
   }
-  return transformed(model, plan, request.plan!, job);
+  return transformed(model, plan, { job, planFile: request.plan!, roundWhenUsed: request.roundWhenUsed });
 }
 
-async function transformed(model: OpenModel, plan: Plan, planFile: string, job: JobContext): Promise<PlannedModel> {
+async function transformed(
+  model: OpenModel,
+  plan: Plan,
+  surroundings: Pick<TransformContext, 'job' | 'planFile' | 'roundWhenUsed'>,
+): Promise<PlannedModel> {
+  const { planFile } = surroundings;
   assertPlanFits(plan, planTarget(model), planFile);
   const scratch = new ScratchWeights();
+  // The threads stay from layer to layer and from file to file.
+  const rounder = leaseRounder();
+  const dispose = async () => {
+    await scratch.dispose();
+    await rounder.release();
+  };
+  const context = { ...surroundings, scratch };
   try {
     const blocks = await transformBlocks(model.resolved.blocks, plan, {
-      scratch,
-      job,
-      planFile,
+      ...context,
       normBefore: (layer) => smoothableNorm(model.resolved.decoder().layers.find(({ index }) => index === layer)!),
     });
     plan.activeExperts?.forEach((k, at) => {
@@ -84,7 +98,7 @@ async function transformed(model: OpenModel, plan: Plan, planFile: string, job: 
     const activeExperts = plan.activeExperts ?? blocks.map((block) => block.activeExperts);
     const others =
       plan.quantize?.scope === 'all'
-        ? await roundOthers(model.resolved.decoder(), plan, { scratch, job, planFile })
+        ? await roundOthers(model.resolved.decoder(), plan, context)
         : (original: ModelSpec) => original;
     return {
       blocks,
@@ -94,10 +108,10 @@ async function transformed(model: OpenModel, plan: Plan, planFile: string, job: 
       expertBytes: plannedExpertBytes(model.resolved.blocks, blocks, plan.quantize, planFile),
       changed: true,
       decoder: (original) => withBlocks(others(original), blocks),
-      dispose: () => scratch.dispose(),
+      dispose,
     };
   } catch (error) {
-    await scratch.dispose();
+    await dispose();
     throw error;
   }
 }

@@ -4,6 +4,7 @@ import { compareModels } from '../measure/compareModels';
 import type { JobContext } from '../measure/jobContext';
 import type { OpenModel } from './openModel';
 import type { PlannedModel } from './plannedModel';
+import { withKeptRoundings } from './keptModel';
 import { refuseIf } from './verifyWritten';
 
 /** Unit roundoff of the types that computed weights are stored in: half the distance of 1 to the next number. */
@@ -33,16 +34,20 @@ export async function assertSameOutputs(
   written: OpenModel,
   job: JobContext,
 ): Promise<void> {
-  const { relative, layer } = await compareModels(
-    {
-      expected: planned.blocks,
-      found: written.resolved.blocks,
-      decoders:
-        decoder === undefined ? undefined : { expected: planned.decoder(decoder), found: written.resolved.decoder() },
-      activeExperts: planned.activeExperts,
-    },
-    runtime,
-    job,
+  const { relative, layer } = await withKeptRoundings(planned, decoder, (expected) =>
+    compareModels(
+      {
+        expected: expected.blocks,
+        found: written.resolved.blocks,
+        decoders:
+          expected.decoder === undefined
+            ? undefined
+            : { expected: expected.decoder, found: written.resolved.decoder() },
+        activeExperts: planned.activeExperts,
+      },
+      runtime,
+      job,
+    ),
   );
   const types = new Set(specTensors(written.resolved.blocks.map(({ experts }) => experts)).map(({ dtype }) => dtype));
   const coarsest = Math.max(...[...types].map((dtype) => roundoff[dtype] ?? 0));

@@ -5,12 +5,14 @@ import { padding } from '../export/gguf/ggufHeader';
 import type { JobContext } from '../measure/jobContext';
 import { cancelledError, TunerError } from '../protocol/errors';
 import type { TensorPiece } from '../transform/tensorRewrite';
+import { holdsRounded } from './verifyRounded';
 
 /** Bytes of a copied range that are compared at its start. */
 const sampleBytes = 65536;
 
 /**
- * Reads a written GGUF file back: its length, its header, and of every tensor the first and the last matrix, byte for byte.
+ * Reads a written GGUF file back: its length, its header, everything that was rounded while it was written, and of every other tensor
+ * the first and the last matrix, byte for byte.
  * @throws TunerError `writeFailed` naming the first tensor that is different; `cancelled`
  */
 export async function verifyGguf(
@@ -35,18 +37,16 @@ export async function verifyGguf(
         throw cancelledError();
       }
       const { pieces, byteLength } = tensor;
-      const last = pieces[pieces.length - 1]!;
-      const samples: (readonly [number, TensorPiece])[] =
-        pieces.length === 1
-          ? [[0, last]]
-          : [
-              [0, pieces[0]!],
-              [byteLength - last.byteLength, last],
-            ];
-      for (const [start, piece] of samples) {
-        if (!(await holds(handle, position + start, piece))) {
+      let start = position;
+      for (const [part, piece] of pieces.entries()) {
+        const same =
+          piece.kind === 'rounded'
+            ? await holdsRounded(name, start, piece)
+            : (part > 0 && part < pieces.length - 1) || (await holds(handle, start, piece));
+        if (!same) {
           throw refused(name, tensor.name, 'a tensor holds other bytes than it should');
         }
+        start += piece.byteLength;
       }
       position += byteLength + padding(byteLength);
     }
@@ -55,7 +55,11 @@ export async function verifyGguf(
   }
 }
 
-async function holds(handle: FileHandle, position: number, piece: TensorPiece): Promise<boolean> {
+async function holds(
+  handle: FileHandle,
+  position: number,
+  piece: Exclude<TensorPiece, { kind: 'rounded' }>,
+): Promise<boolean> {
   if (piece.kind === 'stored') {
     const length = Math.min(sampleBytes, piece.byteLength);
     const source = await open(piece.file, 'r');

@@ -3,6 +3,7 @@ import { readTensorBytes } from '../checkpoint/readTensor';
 import type { JobContext } from '../measure/jobContext';
 import { cancelledError, TunerError } from '../protocol/errors';
 import { byteLengthOf, type RewrittenTensor } from '../transform/tensorRewrite';
+import { holdsRounded } from './verifyRounded';
 
 /**
  * Opens a written folder with packed experts and compares every computed tensor, byte for byte, with what it should hold.
@@ -22,7 +23,7 @@ export async function verifyPacked(
     if (entry?.dtype !== dtype || entry.shape.join() !== shape.join() || entry.byteLength !== byteLengthOf(pieces)) {
       throw refused(folder, name, 'a tensor is missing or has another shape');
     }
-    // What lies in the checkpoint is copied; codes lie in temporary files.
+    // What lies in the checkpoint is copied; codes of calibrated plans lie in files of their own.
     const kept = pieces.every((piece) => piece.kind === 'stored' && piece.file === original.file);
     if (kept) {
       continue;
@@ -31,9 +32,19 @@ export async function verifyPacked(
     if (job.signal.aborted) {
       throw cancelledError();
     }
+    const [only] = pieces;
+    if (only?.kind === 'rounded') {
+      if (!(await holdsRounded(entry.file, entry.byteOffset, only))) {
+        throw refused(folder, name, 'a tensor holds other bytes than it should');
+      }
+      continue;
+    }
     const bytes = await readTensorBytes(entry);
     let position = 0;
     for (const piece of pieces) {
+      if (piece.kind === 'rounded') {
+        throw new TunerError('internal', 'A packed tensor has one piece.', { place: name });
+      }
       if (piece.kind === 'stored') {
         const expected = await readTensorBytes({ ...original, ...piece });
         if (Buffer.compare(bytes.subarray(position, position + piece.byteLength), expected) !== 0) {

@@ -1,4 +1,5 @@
 import type { DecoderLayerSpec, ModelSpec, MoeBlockSpec } from '../families/specification';
+import { specLinears } from '../families/specLinears';
 import { specTensors } from '../families/specTensors';
 import { decoderLayerGraph, layerNames } from '../graph/decoderLayerGraph';
 import { SeededRandom } from '../numeric/seededRandom';
@@ -48,14 +49,24 @@ export async function compareModels(
   job: JobContext,
 ): Promise<Deviation> {
   const { expected, decoders } = models;
-  const experts = specTensors(expected.map((block) => block.experts));
-  if (experts.reduce((sum, { byteLength }) => sum + byteLength, 0) > comparedBytes) {
-    const last = expected.length - 1;
-    return compareBlocks(models, new Set([0, Math.floor(last / 2), last]), fewTokens, { runtime, job });
+  const few = fewPositions(expected);
+  if (few !== undefined) {
+    return compareBlocks(models, few, fewTokens, { runtime, job });
   }
   return decoders === undefined
     ? compareBlocks(models, new Set(expected.keys()), sampleTokens, { runtime, job })
     : compareLayers(models, decoders, runtime, job);
+}
+
+/** Positions of the only MoE blocks that are run of a large model; undefined where all of it is. */
+export function fewPositions(blocks: readonly MoeBlockSpec[]): ReadonlySet<number> | undefined {
+  const weights = blocks.flatMap(({ experts }) => experts.flatMap(specLinears)).map(({ weight }) => weight);
+  // What codes are made from is not run.
+  const run = weights.map((each) => (each.storage === 'block-quantized' ? { ...each, rounding: undefined } : each));
+  const last = blocks.length - 1;
+  return specTensors(run).reduce((sum, { byteLength }) => sum + byteLength, 0) > comparedBytes
+    ? new Set([0, Math.floor(last / 2), last])
+    : undefined;
 }
 
 async function compareBlocks(

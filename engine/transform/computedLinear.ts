@@ -5,7 +5,8 @@ import type { Dtype, TensorEntry } from '../checkpoint/types';
 import type { LinearSpec, WeightSource } from '../families/specification';
 import { TunerError } from '../protocol/errors';
 import { encodeFp8Blocks, type Fp8Blocks, type Fp8Dtype } from './encodeFp8';
-import { storedPiece, type TensorPiece } from './tensorRewrite';
+import { RoundedParts } from './rounding/roundedParts';
+import { roundedPieces, storedPiece, type TensorPiece } from './tensorRewrite';
 import { linearValues, type WeightValues } from './weightValues';
 
 /** Bytes that take the place of one entry of the checkpoint. */
@@ -56,6 +57,10 @@ function replaceWeight(slot: LinearSpec, source: WeightValues, factor: number): 
           yield fromFloat32(dtype, scaleBy(values, factor));
         }
       };
+      if (source.rounded !== undefined && orientation === 'output-major') {
+        const parts = new RoundedParts(source.rounded, [{ form: 'values', dtype, factor }]);
+        return roundedPieces(parts).map((piece) => ({ entry, piece }));
+      }
       return [{ entry, piece: asStored ? storedPiece(source.plain.entry) : computed(entry.byteLength, encoded) }];
     }
     case 'fp8-block':

@@ -2,11 +2,9 @@ import { specTensors } from '../families/specTensors';
 import type { LinearSpec, ModelSpec, MoeBlockSpec, SharedExpertSpec } from '../families/specification';
 import { step } from '../measure/jobContext';
 import { codeBits } from '../methods/quantize/quantizedMatrix';
-import { roundToNearest } from '../methods/quantize/roundToNearest';
 import { TunerError } from '../protocol/errors';
 import type { Plan, PlanQuantize } from '../protocol/plan';
-import { writeQuantized } from './quantizeWeights';
-import { readLinear } from './readWeight';
+import { KeptRoundings, roundedWhenUsed } from './rounding/roundings';
 import type { TransformContext } from './stage';
 
 /** Longest time one matrix may take, in seconds. */
@@ -18,8 +16,11 @@ export type ChangeDecoder = (original: ModelSpec) => ModelSpec;
 /** How linear maps outside the routed experts are rounded. */
 type RoundLinear = (linear: LinearSpec, place: string) => Promise<LinearSpec>;
 
-/** Rounding to nearest with the bits that a plan gives everything but the routed experts; undefined where it gives none. */
-function otherRounding({ quantize }: Plan, context: TransformContext): RoundLinear | undefined {
+/**
+ * Rounding to nearest with the bits that a plan gives everything but the routed experts; undefined where it gives none.
+ * @param kept takes codes that graphs are to read
+ */
+function otherRounding({ quantize }: Plan, context: TransformContext, kept: KeptRoundings): RoundLinear | undefined {
   const bits = codeBits.find((known) => known === quantize?.others);
   if (quantize?.scope !== 'all' || bits === undefined) {
     return undefined;
@@ -29,8 +30,9 @@ function otherRounding({ quantize }: Plan, context: TransformContext): RoundLine
     const { inputSize: columns, outputSize: rows } = linear;
     assertFits(linear, place, quantize, context.planFile);
     return step(context.job, `rounding of ${place}`, matrixDeadlineSeconds, async () => {
-      const matrix = roundToNearest({ values: await readLinear(linear), rows, columns }, { bits, group, symmetric });
-      const weight = await writeQuantized(context.scratch, place, matrix);
+      const rounding = { method: 'rtn', source: linear, bits, symmetric } as const;
+      const size = { name: place, rows, columns, group };
+      const weight = context.roundWhenUsed === true ? roundedWhenUsed(rounding, size) : await kept.keep(rounding, size);
       return { ...linear, weight, orientation: 'output-major' };
     });
   };
@@ -75,7 +77,17 @@ export function assertSharedGroups(blocks: readonly MoeBlockSpec[], { quantize }
  * @throws TunerError `malformedPlan` for rows that the group does not divide, `writeFailed`, `cancelled`
  */
 export async function roundShared(block: MoeBlockSpec, plan: Plan, context: TransformContext): Promise<MoeBlockSpec> {
-  const round = otherRounding(plan, context);
+  const kept = new KeptRoundings(context.scratch);
+  try {
+    const rounded = await withRoundedShared(block, otherRounding(plan, context, kept));
+    await kept.settle();
+    return rounded;
+  } finally {
+    await kept.dispose();
+  }
+}
+
+async function withRoundedShared(block: MoeBlockSpec, round: RoundLinear | undefined): Promise<MoeBlockSpec> {
   if (round === undefined || (block.shared === undefined && block.beside === undefined)) {
     return block;
   }
@@ -96,18 +108,24 @@ export async function roundShared(block: MoeBlockSpec, plan: Plan, context: Tran
  * @throws TunerError `malformedPlan` for rows that the group does not divide, `writeFailed`, `cancelled`
  */
 export async function roundOthers(model: ModelSpec, plan: Plan, context: TransformContext): Promise<ChangeDecoder> {
-  const round = otherRounding(plan, context);
-  if (round === undefined) {
-    return (original) => original;
-  }
   const parts = new Map<number, { mixer: unknown; network: unknown }>();
-  for (const layer of model.layers) {
-    const { feedForward, mixer, index } = layer;
-    const dense = feedForward.kind === 'dense' ? feedForward.network : undefined;
-    parts.set(index, {
-      mixer: await mapLinears(mixer, `layer ${index}`, round),
-      network: await mapLinears(dense, `layer ${index}`, round),
-    });
+  const kept = new KeptRoundings(context.scratch);
+  try {
+    const round = otherRounding(plan, context, kept);
+    if (round === undefined) {
+      return (original) => original;
+    }
+    for (const layer of model.layers) {
+      const { feedForward, mixer, index } = layer;
+      const dense = feedForward.kind === 'dense' ? feedForward.network : undefined;
+      parts.set(index, {
+        mixer: await mapLinears(mixer, `layer ${index}`, round),
+        network: await mapLinears(dense, `layer ${index}`, round),
+      });
+    }
+    await kept.settle();
+  } finally {
+    await kept.dispose();
   }
   return (original) => ({
     ...original,

@@ -1,17 +1,18 @@
 import path from 'node:path';
-import type { FeedForwardSpec } from '../families/specification';
+import type { FeedForwardSpec, WeightRounding } from '../families/specification';
 import { step } from '../measure/jobContext';
 import { plannedGroups } from '../methods/quantize/projectionGroups';
 import { quantizers, type ExpertBits, type Quantizer } from '../methods/quantize/quantizers';
 import { TunerError } from '../protocol/errors';
 import type { Plan } from '../protocol/plan';
-import { packsStored, StoredPacker } from './packStored';
 import { assertGroups, plannedBits } from './quantizeBits';
 import { assertSharedGroups, roundShared } from './quantizeOthers';
 import { scalableChannels } from './scalableChannels';
 import { writeRoundedExpert } from './quantizeWeights';
 import { readFeedForward } from './readWeight';
 import { roundedExpertsOf, smoothingOf } from './roundedWeightsFile';
+import { roundExpert, roundsApart, type ExpertRoundings } from './rounding/roundExpert';
+import { KeptRoundings, roundedWhenUsed } from './rounding/roundings';
 import { smoothSurroundings } from './smoothBlock';
 import type { TransformStage } from './stage';
 
@@ -69,35 +70,36 @@ export const quantizeStage: TransformStage = {
     const method = knownMethod(quantize.method, context.planFile);
     const { symmetric } = quantize;
     const groups = plannedGroups(quantize);
-    const named = block.experts.map((network, expert) => ({
-      name: `layer ${block.layer}.${expert}`,
-      network,
-      bits: bits[expert]!,
-    }));
-    const fast = quantize.method === 'rtn' && symmetric ? named.filter((each) => packsStored(each, groups)) : [];
-    const packer = new StoredPacker(context.scratch, fast, groups);
-    const experts: (() => Promise<FeedForwardSpec>)[] = [];
+    const kept = new KeptRoundings(context.scratch);
+    const roundings: ExpertRoundings = {
+      method: quantize.method as WeightRounding['method'],
+      symmetric,
+      groups,
+      scratch: context.scratch,
+      round: (rounding, size) =>
+        context.roundWhenUsed === true ? Promise.resolve(roundedWhenUsed(rounding, size)) : kept.keep(rounding, size),
+    };
+    const experts: FeedForwardSpec[] = [];
     try {
-      for (const [expert, each] of named.entries()) {
+      for (const [expert, network] of block.experts.entries()) {
         context.job.progress(position / quantize.layers.length, `Rounding layer ${block.layer}`);
         const label = `rounding of layer ${block.layer}, expert ${expert}`;
+        const name = `layer ${block.layer}.${expert}`;
         const round = async () => {
-          if (fast.includes(each)) {
-            return packer.pack(each);
+          if (roundsApart(network, bits[expert]!)) {
+            return roundExpert(name, network, bits[expert]!, roundings);
           }
-          await packer.settle();
-          const weights = await readFeedForward(each.network);
-          const rounding = { bits: each.bits, groups, symmetric, scalableChannels: scalableChannels(block) };
+          const weights = await readFeedForward(network);
+          const rounding = { bits: bits[expert]!, groups, symmetric, scalableChannels: scalableChannels(block) };
           const rounded = method.round(weights, rounding, undefined);
-          const written = await writeRoundedExpert(context.scratch, each.name, each.network, weights, rounded);
-          return () => Promise.resolve(written);
+          return writeRoundedExpert(context.scratch, name, network, weights, rounded);
         };
         experts.push(await step(context.job, label, expertDeadlineSeconds, round));
       }
-      const written = await Promise.all(experts.map((one) => one()));
-      return await roundShared({ ...block, experts: written }, plan, context);
+      await kept.settle();
+      return await roundShared({ ...block, experts }, plan, context);
     } finally {
-      await packer.dispose();
+      await kept.dispose();
     }
   },
 };

@@ -2,14 +2,11 @@ import { fromFloat32 } from '../checkpoint/encodeDtype';
 import type { TensorEntry } from '../checkpoint/types';
 import type { BlockQuantizedWeight, FeedForwardSpec, LinearSpec } from '../families/specification';
 import { packCodes } from '../methods/quantize/packCodes';
-import type { CodeBits, QuantizedMatrix } from '../methods/quantize/quantizedMatrix';
+import { storedWidths, type QuantizedMatrix } from '../methods/quantize/quantizedMatrix';
 import type { RoundedExpert } from '../methods/quantize/quantizers';
 import type { FeedForwardWeights } from './readWeight';
 import type { ScratchWeights } from './scratchWeights';
 import { computedDtype, writeLinear } from './writeWeight';
-
-/** Bits that codes are stored in. */
-const storedWidths: Readonly<Record<CodeBits, 2 | 4 | 8>> = { 2: 2, 3: 4, 4: 4, 5: 8, 6: 8, 8: 8 };
 
 /**
  * A rounded matrix in temporary files. Codes of 3 bits are stored in 4, those of 5 and 6 in 8, with zero points that say so: graphs

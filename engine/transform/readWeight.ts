@@ -54,7 +54,7 @@ async function readBias({ bias }: LinearSpec): Promise<Float32Array | undefined>
 }
 
 /** Gate and up rows of a fused matrix `[2 · width, columns]`. */
-function separateRows(
+export function separateRows(
   both: Float32Array,
   columns: number,
   arrangement: 'concatenated' | 'interleaved',

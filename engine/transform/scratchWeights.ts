@@ -21,31 +21,50 @@ export class ScratchWeights {
   constructor(private readonly parent = os.tmpdir()) {}
 
   /**
-   * Appends one tensor. Calls must not overlap.
+   * Appends one tensor.
    * @param name for messages and for the name of the entry; it need not be unique
    * @throws TunerError `writeFailed`, also when the disk is full
    */
   async write(name: string, dtype: Dtype, shape: readonly number[], bytes: Uint8Array): Promise<TensorEntry> {
-    const expected = shape.reduce((product, size) => product * size, dtypeBytes[dtype]);
-    if (bytes.byteLength !== expected) {
-      throw new TunerError('internal', `${bytes.byteLength} bytes were computed for ${name} instead of ${expected}.`);
+    const { handle, entry } = await this.reserve(name, dtype, shape);
+    if (bytes.byteLength !== entry.byteLength) {
+      const wanted = entry.byteLength;
+      throw new TunerError('internal', `${bytes.byteLength} bytes were computed for ${name} instead of ${wanted}.`);
     }
-    this.folder ??= mkdtemp(path.join(this.parent, 'moe-tuner-weights-'));
-    const file = path.join(await this.folder, 'weights');
-    const byteOffset = Math.ceil(this.end / alignment) * alignment;
     try {
-      this.handle ??= open(file, 'w');
-      const handle = await this.handle;
       let written = 0;
       while (written < bytes.byteLength) {
-        const { bytesWritten } = await handle.write(bytes, written, bytes.byteLength - written, byteOffset + written);
+        const place = entry.byteOffset + written;
+        const { bytesWritten } = await handle.write(bytes, written, bytes.byteLength - written, place);
         written += bytesWritten;
       }
     } catch (error) {
+      throw writeError(error, entry.file);
+    }
+    return entry;
+  }
+
+  /**
+   * Takes the place of a tensor that is written later, through the handle that is given.
+   * @throws TunerError `writeFailed`
+   */
+  async reserve(
+    name: string,
+    dtype: Dtype,
+    shape: readonly number[],
+  ): Promise<{ readonly entry: TensorEntry; readonly handle: FileHandle }> {
+    this.folder ??= mkdtemp(path.join(this.parent, 'moe-tuner-weights-'));
+    const file = path.join(await this.folder, 'weights');
+    try {
+      this.handle ??= open(file, 'w');
+      const handle = await this.handle;
+      const byteOffset = Math.ceil(this.end / alignment) * alignment;
+      const byteLength = shape.reduce((product, size) => product * size, dtypeBytes[dtype]);
+      this.end = byteOffset + byteLength;
+      return { entry: { name, dtype, shape, file, byteOffset, byteLength }, handle };
+    } catch (error) {
       throw writeError(error, file);
     }
-    this.end = byteOffset + bytes.byteLength;
-    return { name, dtype, shape, file, byteOffset, byteLength: bytes.byteLength };
   }
 
   async dispose(): Promise<void> {

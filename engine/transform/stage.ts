@@ -9,6 +9,11 @@ export interface TransformContext {
   readonly job: JobContext;
   /** Plan file, for messages. */
   readonly planFile: string;
+  /**
+   * Codes that weights alone decide are not kept in scratch files but computed whenever they are written: for exports, which write
+   * them once. Graphs cannot read such weights.
+   */
+  readonly roundWhenUsed?: boolean | undefined;
   /** The norm before the block of a decoder layer, where a plan smooths its inputs. */
   readonly normBefore?: ((layer: number) => NormSpec) | undefined;
 }

@@ -1,7 +1,8 @@
 import type { Dtype, TensorEntry } from '../checkpoint/types';
+import type { RoundedParts } from './rounding/roundedParts';
 
 /** Consecutive bytes of a written tensor, whether they exist already or are computed when their turn comes. */
-export type TensorPiece = StoredPiece | ComputedPiece;
+export type TensorPiece = StoredPiece | ComputedPiece | RoundedPiece;
 
 /** Bytes that lie in a file: of the checkpoint, or of a plan's scratch weights. */
 export interface StoredPiece {
@@ -16,6 +17,15 @@ export interface ComputedPiece {
   readonly kind: 'computed';
   readonly byteLength: number;
   produce(): AsyncIterable<Uint8Array>;
+}
+
+/** One form of a weight that is rounded while it is written. Several pieces of one file may be forms of the same weight. */
+export interface RoundedPiece {
+  readonly kind: 'rounded';
+  readonly byteLength: number;
+  readonly parts: RoundedParts;
+  /** Which of the forms. */
+  readonly form: number;
 }
 
 /** One tensor as it will be written. */
@@ -63,6 +73,11 @@ export function composeRange(
   }
   stored(end);
   return pieces;
+}
+
+/** A rounded weight as pieces, one per form in order. */
+export function roundedPieces(parts: RoundedParts): RoundedPiece[] {
+  return parts.byteLengths.map((byteLength, form) => ({ kind: 'rounded', byteLength, parts, form }));
 }
 
 /** A part of a stored tensor, or all of it. */

@@ -1,8 +1,10 @@
 import { readTensorFloat32, sliceTensor } from '../checkpoint/readTensor';
 import { dtypeBytes, type TensorEntry } from '../checkpoint/types';
-import type { LinearSpec, WeightSource } from '../families/specification';
+import type { BlockQuantizedWeight, LinearSpec, WeightSource } from '../families/specification';
 import { decodeStoredWeight } from './decodeWeight';
 import { readLinear, transpose } from './readWeight';
+import { collectRounded } from './rounding/collectRounded';
+import { RoundedParts } from './rounding/roundedParts';
 
 type Orientation = LinearSpec['orientation'];
 type Arrangement = 'concatenated' | 'interleaved';
@@ -16,6 +18,8 @@ export interface WeightValues {
   readonly outputSize: number;
   /** The bytes themselves, where one plain tensor in some orientation holds them. */
   readonly plain?: { readonly entry: TensorEntry; readonly orientation: Orientation } | undefined;
+  /** The codes the numbers come from, where no file has them. */
+  readonly rounded?: BlockQuantizedWeight | undefined;
   readonly hasBias: boolean;
   /** Row-major `[out, in]` or `[in, out]`, in parts of whole rows. */
   rows(orientation: Orientation): AsyncIterable<Float32Array>;
@@ -26,17 +30,24 @@ export interface WeightValues {
 /** The values of one linear map. */
 export function linearValues(linear: LinearSpec): WeightValues {
   const { weight, orientation, inputSize, outputSize, bias } = linear;
+  const rounded = weight.storage === 'block-quantized' && weight.rounding !== undefined ? weight : undefined;
   const whole = async (wanted: Orientation) => {
-    const values = await readLinear(linear);
+    const values = rounded === undefined ? await readLinear(linear) : await roundedValues(rounded);
     return wanted === 'output-major' ? values : transpose(values, outputSize, inputSize);
   };
   return {
     inputSize,
     outputSize,
+    rounded,
     plain: weight.storage === 'plain' ? { entry: weight.entry, orientation } : undefined,
     hasBias: bias !== undefined,
     async *rows(wanted) {
-      if (wanted !== orientation || weight.storage === 'fp8-block' || weight.storage === 'mxfp4') {
+      if (
+        wanted !== orientation ||
+        rounded !== undefined ||
+        weight.storage === 'fp8-block' ||
+        weight.storage === 'mxfp4'
+      ) {
         yield await whole(wanted);
         return;
       }
@@ -49,6 +60,12 @@ export function linearValues(linear: LinearSpec): WeightValues {
     whole,
     bias: () => (bias === undefined ? Promise.resolve(new Float32Array(outputSize)) : readTensorFloat32(bias)),
   };
+}
+
+/** The numbers that the codes of a weight stand for, `[rows, columns]`, where no file has the codes. */
+async function roundedValues(weight: BlockQuantizedWeight): Promise<Float32Array> {
+  const bytes = await collectRounded(new RoundedParts(weight, [{ form: 'values', dtype: 'F32', factor: 1 }]));
+  return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
 }
 
 /** The values of gate and up projections as one map whose outputs are those of both. */

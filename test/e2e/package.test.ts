@@ -35,7 +35,7 @@ describe('the package', () => {
     expect(names).toEqual(
       expect.arrayContaining([
         ...['dist/extension.js', 'dist/engine.js', 'dist/probe.js', 'dist/cli.js', 'dist/webviews/dashboard.js'],
-        ...['dist/engine.mjs', 'dist/probe.mjs', 'dist/cli.mjs'],
+        ...['dist/engine.mjs', 'dist/probe.mjs', 'dist/roundingWorker.mjs', 'dist/cli.mjs'],
         ...['package.json', 'package.nls.json', 'readme.md', 'changelog.md', 'LICENSE.txt'],
         ...['media/sample/config.json', 'media/sample/model.safetensors', 'media/sample/tokenizer.json'],
       ]),

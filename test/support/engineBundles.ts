@@ -14,7 +14,7 @@ export interface EngineBundles {
 const buildMilliseconds = 180_000;
 
 /** Bundles that must be newer than all sources to be taken as they are. */
-const names = ['cli.js', 'engine.js', 'probe.js'] as const;
+const names = ['cli.js', 'engine.js', 'probe.js', 'roundingWorker.js'] as const;
 
 /**
  * The bundles of the engine as they ship: those in dist where they are newer than every source file, else a build of the

@@ -3,8 +3,10 @@ import { readTensorBytes, readTensorFloat32 } from '../../checkpoint/readTensor'
 import type { TensorEntry } from '../../checkpoint/types';
 import type { LinearSpec } from '../../families/specification';
 import { TunerError } from '../../protocol/errors';
-import { readLinear } from '../../transform/readWeight';
-import { storedPiece, type TensorPiece } from '../../transform/tensorRewrite';
+import { collectRounded } from '../../transform/rounding/collectRounded';
+import { RoundedParts } from '../../transform/rounding/roundedParts';
+import { roundedPieces, storedPiece, type TensorPiece } from '../../transform/tensorRewrite';
+import { linearValues } from '../../transform/weightValues';
 import { quantizeBlocks } from './blockQuantization';
 import { rowBytes, type GgmlType } from './ggmlTypes';
 import { codeFit, mxfp4Blocks, storedBlocks } from './storedBlocks';
@@ -40,7 +42,23 @@ export function matrixPieces(part: MatrixPart, type: GgmlType): TensorPiece[] {
       return [storedPiece(weight.entry, (rows?.[0] ?? 0) * width, count * width)];
     }
   }
+  const rounded = rows === undefined ? roundedWhenWritten(part, type) : undefined;
+  if (rounded !== undefined) {
+    return roundedPieces(rounded);
+  }
   return [computed(count * width, async () => gatherRows(await encodeMatrix(part, type), rows, width))];
+}
+
+/** Codes that no file has, where they come into blocks as they are. */
+function roundedWhenWritten({ linear, bits, factor = 1 }: MatrixPart, type: GgmlType): RoundedParts | undefined {
+  const { weight } = linear;
+  if (weight.storage !== 'block-quantized' || weight.rounding === undefined) {
+    return undefined;
+  }
+  return (type === 'Q4_0' || type === 'Q4_1' || type === 'Q8_0') &&
+    codeFit(weight, bits ?? weight.bits, type) !== 'rounded again'
+    ? new RoundedParts(weight, [{ form: 'blocks', type, factor }])
+    : undefined;
 }
 
 async function encodeMatrix({ linear, bits, factor = 1 }: MatrixPart, type: GgmlType): Promise<Uint8Array> {
@@ -53,12 +71,16 @@ async function encodeMatrix({ linear, bits, factor = 1 }: MatrixPart, type: Ggml
   if (weight.storage === 'mxfp4' && type === 'MXFP4' && factor === 1 && orientation === 'output-major') {
     return mxfp4Blocks(weight);
   }
+  const rounded = roundedWhenWritten({ linear, bits, factor }, type);
+  if (rounded !== undefined) {
+    return collectRounded(rounded);
+  }
   if (weight.storage === 'block-quantized' && (type === 'Q4_0' || type === 'Q4_1' || type === 'Q8_0')) {
     if (codeFit(weight, bits ?? weight.bits, type) !== 'rounded again') {
       return storedBlocks(weight, type, factor);
     }
   }
-  const values = await readLinear(linear);
+  const values = await linearValues(linear).whole('output-major');
   return encodeValues(factor === 1 ? values : values.map((value) => value * factor), type);
 }
 

@@ -10,8 +10,8 @@ import type {
 } from '../../families/specification';
 import { fromFloat32 } from '../../checkpoint/encodeDtype';
 import { TunerError } from '../../protocol/errors';
-import { readLinear } from '../../transform/readWeight';
 import type { TensorPiece } from '../../transform/tensorRewrite';
+import { linearValues } from '../../transform/weightValues';
 import type { GgufArchitecture } from './architectures';
 import { chooseType, type ChosenType, type PlannedRounding } from './chooseTypes';
 import { expertProjection } from './expertProjection';
@@ -122,7 +122,7 @@ function latentAttention(
   const type: GgmlType = keyValueUp.weight.storage === 'block-quantized' ? 'F32' : plainType([{ linear: keyValueUp }]);
   const keyBytes = heads * latentSize * noRopeSize * (type === 'F32' ? 4 : 2);
   const keys = async () => {
-    const values = await readLinear(keyValueUp);
+    const values = await linearValues(keyValueUp).whole('output-major');
     const transposed = new Float32Array(heads * latentSize * noRopeSize);
     for (let head = 0, at = 0; head < heads; head += 1) {
       for (let channel = 0; channel < latentSize; channel += 1) {

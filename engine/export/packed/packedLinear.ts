@@ -3,7 +3,8 @@ import { readTensorBytes, readTensorFloat32 } from '../../checkpoint/readTensor'
 import type { TensorEntry } from '../../checkpoint/types';
 import type { BlockQuantizedWeight } from '../../families/specification';
 import { unpackCodes } from '../../methods/quantize/packCodes';
-import { storedPiece, type RewrittenTensor, type TensorPiece } from '../../transform/tensorRewrite';
+import { RoundedParts } from '../../transform/rounding/roundedParts';
+import { roundedPieces, storedPiece, type RewrittenTensor, type TensorPiece } from '../../transform/tensorRewrite';
 import { codesPerWord, packColumns, packRows } from '../../methods/quantize/int32Packing';
 
 /** A rounded matrix and the bits its codes use; codes of 3 bits are held in 4. */
@@ -23,6 +24,45 @@ export interface RoundedWeight {
  * @param original the tensor whose file they go to
  */
 export function packedTensors(name: string, original: TensorEntry, rounded: RoundedWeight): RewrittenTensor[] {
+  return rounded.weight.rounding === undefined
+    ? tensorsFromFiles(name, original, rounded)
+    : tensorsWhenWritten(name, original, rounded);
+}
+
+/** All of them come from one rounding of the weight, while it is written. */
+function tensorsWhenWritten(name: string, original: TensorEntry, rounded: RoundedWeight): RewrittenTensor[] {
+  const { weight, bits, symmetric } = rounded;
+  const { rows, columns, group } = weight;
+  const words = Math.ceil(columns / codesPerWord(bits));
+  // Rows of whole words hold the same bits as codes packed low bits first.
+  const whole = bits === weight.bits && columns % codesPerWord(bits) === 0;
+  const parts = new RoundedParts(weight, [
+    whole ? { form: 'codes' } : { form: 'codeWords', bits },
+    { form: 'scales', dtype: 'F16' },
+    ...(symmetric ? [] : [{ form: 'zeroPointWords' as const, bits }]),
+  ]);
+  const [codes, scales, zeros] = roundedPieces(parts);
+  const zeroRows = Math.ceil(rows / codesPerWord(bits));
+  const tensor = (
+    part: string,
+    dtype: RewrittenTensor['dtype'],
+    shape: readonly number[],
+    piece: TensorPiece,
+  ): RewrittenTensor => ({ name: `${name}_${part}`, dtype, shape, original, pieces: [piece] });
+  return [
+    tensor('packed', 'I32', [rows, words], codes!),
+    tensor('scale', 'F16', [rows, columns / group], scales!),
+    shapeTensor(name, original, rows, columns),
+    ...(zeros === undefined ? [] : [tensor('zero_point', 'I32', [zeroRows, columns / group], zeros)]),
+  ];
+}
+
+function shapeTensor(name: string, original: TensorEntry, rows: number, columns: number): RewrittenTensor {
+  const make = () => Promise.resolve(new Uint8Array(BigInt64Array.of(BigInt(rows), BigInt(columns)).buffer));
+  return { name: `${name}_shape`, dtype: 'I64', shape: [2], original, pieces: [computed(16, make)] };
+}
+
+function tensorsFromFiles(name: string, original: TensorEntry, rounded: RoundedWeight): RewrittenTensor[] {
   const { weight, bits, symmetric } = rounded;
   const { rows, columns, group } = weight;
   const groups = columns / group;
@@ -49,9 +89,7 @@ export function packedTensors(name: string, original: TensorEntry, rounded: Roun
     tensor('scale', 'F16', [rows, groups], 2 * rows * groups, async () =>
       fromFloat32('F16', await readTensorFloat32(weight.scales)),
     ),
-    tensor('shape', 'I64', [2], 16, () =>
-      Promise.resolve(new Uint8Array(BigInt64Array.of(BigInt(rows), BigInt(columns)).buffer)),
-    ),
+    shapeTensor(name, original, rows, columns),
   ];
   if (symmetric || weight.zeroPoints === undefined) {
     return tensors;

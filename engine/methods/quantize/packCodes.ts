@@ -25,6 +25,14 @@ export function unpackCodes(packed: Uint8Array, bits: 2 | 4 | 8): Uint8Array {
   const perByte = 8 / bits;
   const mask = 2 ** bits - 1;
   const codes = new Uint8Array(packed.length * perByte);
+  if (bits === 4) {
+    for (let from = 0, at = 0; from < packed.length; from += 1, at += 2) {
+      const byte = packed[from]!;
+      codes[at] = byte & 15;
+      codes[at + 1] = byte >> 4;
+    }
+    return codes;
+  }
   for (let at = 0; at < codes.length; at += 1) {
     codes[at] = (packed[Math.floor(at / perByte)]! >> (bits * (at % perByte))) & mask;
   }

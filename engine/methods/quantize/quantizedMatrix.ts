@@ -9,6 +9,9 @@ export const allocatedBits = [2, 3, 4, 8] as const;
 
 export type CodeBits = (typeof codeBits)[number];
 
+/** Bits that codes are stored in: graphs read 2, 4 and 8 only. Where they are more than the codes use, zero points say so. */
+export const storedWidths: Readonly<Record<CodeBits, 2 | 4 | 8>> = { 2: 2, 3: 4, 4: 4, 5: 8, 6: 8, 8: 8 };
+
 /** How a matrix is to be rounded. */
 export interface RoundingFormat {
   readonly bits: CodeBits;
