@@ -38,9 +38,10 @@ export const budgetCommand: CommandModule = (command, programDirectory) => {
     .option('--maximum-active <k>', 'most active experts of any layer', positiveInteger)
     .option('--pinned <layers>', 'decoder layers that keep their active experts, separated by commas', layerList)
     .addOption(
-      new Option('--gates <correction>', 'make up for missing experts in the gates')
-        .choices([...gateCorrections])
-        .default('none'),
+      new Option(
+        '--gates <correction>',
+        'make up for missing experts in the gates (default: auto measures on running text whether "scale" helps, others "none")',
+      ).choices([...gateCorrections]),
     )
     .option('--samples <n>', 'probe tokens per layer', positiveInteger)
     .option('--seed <n>', 'seed of probes and searches', nonNegativeInteger, 0)

@@ -11,10 +11,11 @@ import { openBlockClock } from './blockClock';
 import { chooseByCost, countedCosts, type CostTable } from './budgetCosts';
 import { lossRows } from './budgetTables';
 import { assertGates, gateCorrection } from './budgetGates';
-import { budgetText, fewerWindows } from './budgetText';
+import { budgetText, fewerWindows, type BudgetText } from './budgetText';
 import { isOnnxModel } from '../onnxModel/isOnnxModel';
 import { budgetOnnx } from './budgetOnnx';
 import type { CalibrationText } from './calibrationText';
+import { measuredGates } from './measuredGates';
 import { openModel, planTarget, type OpenModel } from './openModel';
 import { assertPlanAccepts, lockedLayers, updatePlan } from './planFile';
 import { runtimeOptions, type EngineServices } from './services';
@@ -23,10 +24,10 @@ import { runtimeOptions, type EngineServices } from './services';
 const dataFreeObjective = 'relative-squared' satisfies ObjectiveName;
 
 /**
- * Tokens on which `auto` measures its table of single changes: with half of its calibration tokens the exact solutions of two
- * disjoint texts differ by less than a percent of their damage, and the search that follows measures on all of them.
+ * Tokens on which `auto` measures its table of single changes, a quarter of its calibration tokens: tables of two disjoint texts, as long as
+ * all of these, give solutions that differ by half a percent of their damage at most, and the search that follows measures on all of them.
  */
-const tableTokens = 12288;
+const tableTokens = 6144;
 
 /** Everything that choosing needs, prepared once. */
 interface BudgetRun {
@@ -146,7 +147,12 @@ async function choose(run: BudgetRun): Promise<Choice> {
     const name = objective.kind === 'measured' ? params.objective : 'end-to-end';
     const searches = objective.kind === 'automatic' && run.total !== undefined;
     const choice = searches
-      ? await autoBudget({ ...run, total: run.total, forTable, measurements, heldOut, content: text.content })
+      ? await withMeasuredGates(
+          run,
+          await autoBudget({ ...run, total: run.total, forTable, measurements, heldOut, content: text.content }),
+          text,
+          heldOut,
+        )
       : { ...(await chooseByName(run, name, measurements)), ...(name === params.objective ? {} : { chosen: name }) };
     return {
       ...choice,
@@ -158,6 +164,38 @@ async function choose(run: BudgetRun): Promise<Choice> {
     await forTable.dispose();
     await measurements.dispose();
     await heldOut?.dispose();
+  }
+}
+
+/**
+ * The choice of `auto` with factors on the experts' outputs, where nobody said what to do with the gates and they help. Items are too
+ * short to tell, and what the person stopped is not measured further.
+ */
+async function withMeasuredGates(
+  { params, model, services, job }: BudgetRun,
+  choice: Choice,
+  { search, heldOut: other, content }: BudgetText,
+  heldOut: AllocationMeasurements | undefined,
+): Promise<Choice> {
+  const { activeExperts, interrupted, notes = [] } = choice;
+  const isFull = activeExperts.every((k, at) => k >= model.resolved.blocks[at]!.activeExperts);
+  const decided = params.gates !== undefined || content === 'items' || interrupted === true || isFull;
+  if (decided || heldOut === undefined || other === undefined) {
+    return choice;
+  }
+  job.progress(1, 'Measuring factors for fewer experts');
+  const { seed } = params;
+  try {
+    const plain = await heldOut.measureWindows(activeExperts);
+    const runtime = await runtimeOptions(services, job);
+    const request = { model, activeExperts, search, heldOut: other, plain, seed, runtime, job };
+    const { gates, note } = await measuredGates(request);
+    return { ...choice, notes: [...notes, note], ...(gates === undefined ? {} : { gates }) };
+  } catch (error) {
+    if (job.signal.aborted && TunerError.is(error, 'cancelled')) {
+      return { ...choice, interrupted: true };
+    }
+    throw error;
   }
 }
 

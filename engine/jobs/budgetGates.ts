@@ -41,7 +41,7 @@ export async function gateCorrection(
   job: JobContext,
 ): Promise<PlanGates | undefined> {
   const trained = trainedActiveExperts(model);
-  if (params.gates === 'none') {
+  if (params.gates === undefined || params.gates === 'none') {
     return undefined;
   }
   if (params.gates === 'reference') {

@@ -77,7 +77,7 @@ function controlOf(params: BudgetParams, { modelFile }: OnnxModel): (typeof cont
   if (params.cost !== 'active-experts') {
     throw refuse('Only active experts can be counted here.', '--cost');
   }
-  if (params.gates !== 'none') {
+  if (params.gates !== undefined && params.gates !== 'none') {
     throw refuse('Gates cannot be corrected here.', '--gates');
   }
   const control = controls.find((name) => name === params.objective);

@@ -9,6 +9,7 @@ import { HiddenStore, type MachineOptions } from './hiddenStore';
 import { step, type JobContext } from './jobContext';
 import { LayerInputs } from './layerInputs';
 import { allFinite, explainNonFinite } from './nonFinite';
+import type { ScoredPositions } from './predictedRows';
 import type { SequenceBatch } from './sequenceBatches';
 import { qualityOf, scoreWindows } from './stateScores';
 
@@ -35,6 +36,8 @@ export interface VariantMeterOptions {
   readonly runtime: MachineOptions;
   readonly batches: readonly SequenceBatch[];
   readonly sequences: readonly Int32Array[];
+  /** Which predicted positions of every sequence count; all by default. */
+  readonly scored?: readonly ScoredPositions[] | undefined;
   readonly job: JobContext;
 }
 
@@ -149,11 +152,12 @@ export class VariantMeter {
   }
 
   private compare(after: string): Promise<WindowScores> {
-    const { model, batches, sequences, job } = this.options;
+    const { model, batches, sequences, scored, job } = this.options;
     return scoreWindows({
       model,
       batches,
       sequences,
+      scored,
       job,
       score: this.score!,
       baseline: (batch) => this.store.read(`${this.traces[0]!.states.at(-1)!}-${batch}`),

@@ -54,7 +54,8 @@ export const budgetParamsSchema = z.object({
   length: z.number().int().min(2).optional(),
   /** Measurements that the search of `auto` may make, candidates included. */
   evaluations: z.number().int().positive().default(defaultSearchEvaluations),
-  gates: z.enum(gateCorrections).default('none'),
+  /** Left out: `auto` measures on running text whether a factor per layer helps; other objectives leave the gates. */
+  gates: z.enum(gateCorrections).optional(),
   samples: z.number().int().positive().optional(),
   seed: z.number().int().default(0),
   /** Plan file to create or update. */

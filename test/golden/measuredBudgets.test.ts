@@ -9,6 +9,7 @@ import { budgetText } from '../../engine/jobs/budgetText';
 import { calibrationText } from '../../engine/jobs/calibrationText';
 import { createServices } from '../../engine/jobs/createServices';
 import { evaluate } from '../../engine/jobs/evaluate';
+import { measuredGates } from '../../engine/jobs/measuredGates';
 import { openModel, type OpenModel } from '../../engine/jobs/openModel';
 import type { EngineServices } from '../../engine/jobs/services';
 import { AllocationMeter } from '../../engine/measure/allocationMeter';
@@ -104,7 +105,57 @@ describe('measurements of allocations', () => {
   });
 });
 
+describe('factors for fewer experts', () => {
+  test('are measured on text the factors do not know, as the evaluation measures a plan with them', async () => {
+    const lines = readFileSync(text, 'utf8').split('\n');
+    const part = async (name: string, from: number, to: number) => {
+      const file = path.join(folder, name);
+      writeFileSync(file, lines.slice(from, to).join('\n'));
+      return { file, content: await calibrationText(model, { text: [file], calibrationTokens: 10 ** 9 }) };
+    };
+    const [search, heldOut] = [await part('search.jsonl', 0, 60), await part('other.jsonl', 60, 110)];
+    const activeExperts = [1, 1, 2, 1, 1, 1, 2, 1];
+    const plain = await AllocationMeasurements.create(model, heldOut.content, runtime, services.cache, quietJob());
+    const windows = await plain.measureWindows(activeExperts);
+    await plain.dispose();
+    const { factors, gates, note } = await measuredGates({
+      ...{ model, activeExperts, search: search.content, heldOut: heldOut.content },
+      ...{ plain: windows, seed: 0, runtime, job: quietJob() },
+    });
+    const [after = NaN, before = NaN] = [...note.matchAll(/(\d\.\d+)/g)].map(([, value]) => Number(value));
+    expect(gates !== undefined).toBe(note.includes('in the plan'));
+    expect(gates === undefined || after < before).toBe(true);
+    expect(factors.some((factor) => Math.abs(factor - 1) > 1e-3)).toBe(true);
+    const measure = async (scale: readonly number[]) => {
+      const plan = path.join(folder, 'factors.moeplan.json');
+      writeFileSync(plan, JSON.stringify({ version: 1, activeExperts, gates: { scale, seed: 0 } }));
+      const request = { checkpoint: sample, plan, text: [heldOut.file], length: 256, perDocument: true };
+      const { datasets } = await evaluate(evaluateParamsSchema.parse(request), services, quietJob());
+      return Object.values(datasets)[0]!.kl!;
+    };
+    expect((await measure(activeExperts.map(() => 1))) / before).toBeCloseTo(1, 2);
+    expect((await measure(factors)) / after).toBeCloseTo(1, 2);
+  });
+});
+
 describe('the budget job', () => {
+  test('auto on running text says what factors would change, unless it was told what to do with the gates', async () => {
+    const running = path.join(folder, 'running.txt');
+    const documents = readFileSync(text, 'utf8').split('\n').slice(0, 400);
+    writeFileSync(
+      running,
+      documents.map((line) => (line === '' ? '' : (JSON.parse(line) as { text: string }).text)).join('\n'),
+    );
+    const request = params({ objective: 'auto', total: 10, text: [running], evaluations: 3, calibrationTokens: 1024 });
+    const left = await budget(request, services, quietJob());
+    expect(left.notes!.filter((note) => note.startsWith('Factors on'))).toHaveLength(1);
+    expect(left.gates?.scale?.length ?? 8).toBe(8);
+    const told = await budget({ ...request, gates: 'none' }, services, quietJob());
+    expect(told.gates).toBeUndefined();
+    expect(told.notes!.filter((note) => note.startsWith('Factors on'))).toHaveLength(0);
+    expect(told.activeExperts).toEqual(left.activeExperts);
+  });
+
   test('auto compares its candidates on held-out text, takes none that is behind by more than the noise, and repeats from the cache', async () => {
     const request = params({
       objective: 'auto',
