@@ -15,17 +15,22 @@ const readCallBytes = 256 * 2 ** 20;
  */
 export async function readTensorBytes(entry: TensorEntry): Promise<Uint8Array> {
   const bytes = allocate(entry);
+  await readTensorInto(entry, bytes);
+  return bytes;
+}
+
+/** Fills `target` with the bytes of a tensor, as many as it has; errors as {@link readTensorBytes}. */
+export async function readTensorInto(entry: TensorEntry, target: Uint8Array): Promise<void> {
   try {
     const handle = await open(entry.file, nonBlockingRead);
     try {
-      await fillFromFile(handle, bytes, entry.byteOffset, entry.file, entry.name);
+      await fillFromFile(handle, target, entry.byteOffset, entry.file, entry.name);
     } finally {
       await handle.close();
     }
   } catch (error) {
     throw fileAccessError(error, entry.file);
   }
-  return bytes;
 }
 
 /** Elements of a tensor as float32 in row-major order; errors as {@link readTensorBytes}. */

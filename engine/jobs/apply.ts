@@ -10,6 +10,7 @@ import type { ModelSpec } from '../families/specification';
 import { renormalises } from '../families/renormalises';
 import type { JobContext } from '../measure/jobContext';
 import {
+  ggufBlockNames,
   targetNames,
   type ApplyParams,
   type ApplyResult,
@@ -110,10 +111,12 @@ export async function apply(
 /** What every target can load of a plan, without writing anything. */
 export async function listTargets(params: ExportTargetsParams): Promise<ExportTargetsResult> {
   const fitting = await openFitting(params);
+  const ggufBlocks = [...ggufBlockNames];
   const targets = targetNames.map((name) => {
     const { title } = exportTargets[name];
     try {
-      return { name, title, accepts: true, explanation: chosenDelivery(fitting, name).explanation };
+      const { explanation } = chosenDelivery(fitting, name);
+      return { name, title, accepts: true, explanation, ...(choosesBlocks(fitting, name) ? { ggufBlocks } : {}) };
     } catch (error) {
       if (TunerError.is(error, 'unsupportedFeature')) {
         return { name, title, accepts: false, explanation: error.message };
@@ -122,6 +125,11 @@ export async function listTargets(params: ExportTargetsParams): Promise<ExportTa
     }
   });
   return { targets };
+}
+
+/** Whether the bits of a plan would go into a GGUF file, where they can take more than one form. */
+function choosesBlocks({ model, plan, weightsChange }: FittingPlan, target: TargetName): boolean {
+  return plan.quantize !== undefined && writesGguf(target, model.resolved.recognised.record.name, weightsChange);
 }
 
 async function openFitting(params: { readonly checkpoint: string; readonly plan: string }): Promise<FittingPlan> {

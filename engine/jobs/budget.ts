@@ -188,9 +188,10 @@ async function withMeasuredGates(
   try {
     const plain = await heldOut.measureWindows(activeExperts);
     const runtime = await runtimeOptions(services, job);
-    const request = { model, activeExperts, search, heldOut: other, plain, seed, runtime, job };
-    const { gates, note } = await measuredGates(request);
-    return { ...choice, notes: [...notes, note], ...(gates === undefined ? {} : { gates }) };
+    const { cache } = services;
+    const request = { model, activeExperts, search, heldOut: other, plain, seed, runtime, cache, job };
+    const { gates, measured, note } = await measuredGates(request);
+    return { ...choice, notes: [...notes, note], ...(gates === undefined ? {} : { gates, measured }) };
   } catch (error) {
     if (job.signal.aborted && TunerError.is(error, 'cancelled')) {
       return { ...choice, interrupted: true };

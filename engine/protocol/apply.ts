@@ -58,6 +58,10 @@ export const exportTargetsResultSchema = z.object({
       title: z.string(),
       accepts: z.boolean(),
       explanation: z.string().describe('How the plan reaches this target, or why it cannot.'),
+      ggufBlocks: z
+        .array(z.enum(ggufBlockNames))
+        .optional()
+        .describe('Forms that the bits of the plan can take in the GGUF file that would be written.'),
     }),
   ),
 });

@@ -116,7 +116,7 @@ export const budgetResultSchema = z.object({
   predicted: z.number().nullable(),
   /** The objective behind the choice when `auto` was asked for, or `search` when the search beat all of them. */
   chosen: z.string().optional(),
-  /** What the chosen allocation measures on the calibration text. */
+  /** What the plan measures: the chosen allocation, with factors where it has some. */
   measured: allocationQualitySchema.optional(),
   /** Candidates with their measurements, best first; controls included. */
   candidates: z.array(budgetCandidateSchema).optional(),

@@ -2,6 +2,7 @@ import { renormalises } from '../families/renormalises';
 import type { MoeBlockSpec } from '../families/specification';
 import { TunerError } from '../protocol/errors';
 import { assertLayers } from './pruneStage';
+import { scaledBlock } from './scaledBlock';
 import type { TransformStage } from './stage';
 
 /**
@@ -27,9 +28,7 @@ export const gatesStage: TransformStage = {
     const scale = plan.gates!.scale?.[position];
     const referred =
       reference === undefined ? block : { ...block, router: { ...block.router, gateReference: reference } };
-    return Promise.resolve(
-      scale === undefined || scale === 1 ? referred : { ...referred, routedScale: (block.routedScale ?? 1) * scale },
-    );
+    return Promise.resolve(scaledBlock(referred, scale));
   },
 };
 

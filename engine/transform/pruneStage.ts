@@ -4,6 +4,7 @@ import { TunerError } from '../protocol/errors';
 import type { Plan, PlanPrune } from '../protocol/plan';
 import { plannedStatistics } from './plannedStatistics';
 import { meanOutputs, replacedExperts, withReplaced } from './replacedExperts';
+import { scaledBlock } from './scaledBlock';
 import type { TransformContext, TransformStage } from './stage';
 
 /**
@@ -84,7 +85,7 @@ async function constantsOf(block: MoeBlockSpec, prune: PlanPrune, context: Trans
  */
 export function prunedBlock(block: MoeBlockSpec, keep: readonly number[], scale?: number): MoeBlockSpec {
   const pruned = keep.length === block.experts.length ? block : withExperts(block, keep);
-  return scale === undefined || scale === 1 ? pruned : { ...pruned, routedScale: (pruned.routedScale ?? 1) * scale };
+  return scaledBlock(pruned, scale);
 }
 
 /** A block with some of its experts, given by their positions in it, and their rows of the router. */

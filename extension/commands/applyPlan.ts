@@ -1,6 +1,6 @@
 import { basename, dirname, join } from 'node:path';
 import * as vscode from 'vscode';
-import type { ApplyResult, ExportTargetsResult, TargetName } from '../../engine/protocol/apply';
+import type { ApplyResult, ExportTargetsResult, GgufBlocks, TargetName } from '../../engine/protocol/apply';
 import { TunerError } from '../../engine/protocol/errors';
 import { formatBytes } from '../common/format';
 import { localize } from '../common/localize';
@@ -28,6 +28,27 @@ async function pickTarget(services: Services, { plan, checkpoint }: PlanAndCheck
     throw new TunerError('unsupportedFeature', target.explanation);
   }
   return target;
+}
+
+/** What the forms of rounded weights in a GGUF file are good for. */
+const blockTexts = (): Readonly<Record<GgufBlocks, { label: string; detail: string }>> => ({
+  codes: {
+    label: localize('Codes of the plan'),
+    detail: localize('The very numbers that were measured: what evaluations of the plan say holds for the file.'),
+  },
+  'k-quants': {
+    label: localize('K-quants of llama.cpp'),
+    detail: localize(
+      'As many bits in super-blocks (Q2_K to Q6_K), rounded anew from the weights: usually nearer to them, but not measured here.',
+    ),
+  },
+});
+
+/** The form of rounded weights, asked where the target has more than one; undefined when the person went away. */
+async function pickBlocks(forms: readonly GgufBlocks[]): Promise<GgufBlocks | undefined> {
+  const items = forms.map((form) => ({ ...blockTexts()[form], form }));
+  const placeHolder = localize('How should the bits of the plan be stored?');
+  return (await vscode.window.showQuickPick(items, { placeHolder }))?.form;
 }
 
 async function pickFolder(checkpoint: string, target: TargetName): Promise<string | undefined> {
@@ -61,17 +82,28 @@ export async function applyPlan(services: Services, argument?: unknown, options:
     return;
   }
   const { plan, checkpoint } = picked;
-  const target = options.target ?? (await pickTarget(services, picked))?.name;
+  const chosen = options.target === undefined ? await pickTarget(services, picked) : undefined;
+  const target = options.target ?? chosen?.name;
+  const forms = options.ggufBlocks === undefined ? chosen?.ggufBlocks : undefined;
+  const ggufBlocks = forms === undefined ? options.ggufBlocks : await pickBlocks(forms);
+  if (forms !== undefined && ggufBlocks === undefined) {
+    return;
+  }
   const out = options.out ?? (target && (await pickFolder(checkpoint.folder, target)));
   if (target === undefined || out === undefined) {
     return;
   }
+  const params = {
+    checkpoint: checkpoint.folder,
+    plan,
+    target,
+    out,
+    ...(ggufBlocks === undefined ? {} : { ggufBlocks }),
+  };
   const title = localize('Applying {label}', { label: fileName(plan) });
-  const result = await services.jobs.run(
-    title,
-    (control) => services.engine.request('apply', { checkpoint: checkpoint.folder, plan, target, out }, control),
-    { whenCancelled: localize('Cancelled: nothing was written.') },
-  );
+  const result = await services.jobs.run(title, (control) => services.engine.request('apply', params, control), {
+    whenCancelled: localize('Cancelled: nothing was written.'),
+  });
   if (result !== undefined) {
     void tellOutcome(result);
   }

@@ -120,7 +120,7 @@ describe('factors for fewer experts', () => {
     await plain.dispose();
     const { factors, gates, note } = await measuredGates({
       ...{ model, activeExperts, search: search.content, heldOut: heldOut.content },
-      ...{ plain: windows, seed: 0, runtime, job: quietJob() },
+      ...{ plain: windows, seed: 0, runtime, cache: services.cache, job: quietJob() },
     });
     const [after = NaN, before = NaN] = [...note.matchAll(/(\d\.\d+)/g)].map(([, value]) => Number(value));
     expect(gates !== undefined).toBe(note.includes('in the plan'));
@@ -150,6 +150,7 @@ describe('the budget job', () => {
     const left = await budget(request, services, quietJob());
     expect(left.notes!.filter((note) => note.startsWith('Factors on'))).toHaveLength(1);
     expect(left.gates?.scale?.length ?? 8).toBe(8);
+    expect((await budget(request, services, quietJob())).notes).toEqual(left.notes);
     const told = await budget({ ...request, gates: 'none' }, services, quietJob());
     expect(told.gates).toBeUndefined();
     expect(told.notes!.filter((note) => note.startsWith('Factors on'))).toHaveLength(0);

@@ -425,6 +425,19 @@ test('every target says what it can load, before one is chosen', async () => {
   expect(targets.every(({ explanation }) => explanation.length > 40)).toBe(true);
 });
 
+test('only a GGUF file of rounded weights offers forms for their bits', async () => {
+  const { checkpoint, plan } = await prepare(samplePath, Array<number>(8).fill(2));
+  const forms = async () =>
+    (await listTargets({ checkpoint, plan })).targets.flatMap(({ name, ggufBlocks }) =>
+      ggufBlocks === undefined ? [] : [[name, ggufBlocks]],
+    );
+  expect(await forms()).toEqual([]);
+  const decided = JSON.parse(await readFile(plan, 'utf8')) as object;
+  const quantize = { method: 'rtn', group: 32, symmetric: true, scope: 'experts', seed: 0, layers: Array(8).fill(4) };
+  await writeFile(plan, JSON.stringify({ ...decided, quantize }));
+  expect(await forms()).toEqual([['llama.cpp', ['codes', 'k-quants']]]);
+});
+
 test('results measured on the original are not shown as those of the tuned copy', async () => {
   const { root, out, run } = await prepare(samplePath, samplePlan);
   const { services } = testServices(root);

@@ -1,8 +1,6 @@
-import { open } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { fromFloat32 } from '../../checkpoint/encodeDtype';
-import { fillFromFile, readTensorFloat32, sliceTensor } from '../../checkpoint/readTensor';
-import { fileAccessError, nonBlockingRead } from '../../checkpoint/textFile';
+import { readTensorFloat32, readTensorInto, sliceTensor } from '../../checkpoint/readTensor';
 import { dtypeBytes, type TensorEntry } from '../../checkpoint/types';
 import type { WeightRounding } from '../../families/specification';
 import { codeBlocks } from '../../methods/quantize/ggmlBlocks';
@@ -91,16 +89,7 @@ async function withBytes<Result>(entry: TensorEntry, use: (bytes: Uint8Array) =>
   const spare = spareBuffers.pop();
   const whole = spare !== undefined && spare.byteLength >= entry.byteLength ? spare : new Uint8Array(entry.byteLength);
   const bytes = whole.subarray(0, entry.byteLength);
-  try {
-    const handle = await open(entry.file, nonBlockingRead);
-    try {
-      await fillFromFile(handle, bytes, entry.byteOffset, entry.file, entry.name);
-    } finally {
-      await handle.close();
-    }
-  } catch (error) {
-    throw fileAccessError(error, entry.file);
-  }
+  await readTensorInto(entry, bytes);
   const result = use(bytes);
   if (spareBuffers.length < mostSpareBuffers) {
     spareBuffers.push(whole);

@@ -1,0 +1,6 @@
+import type { MoeBlockSpec } from '../families/specification';
+
+/** A block with a factor on the output of its routed experts, on top of one it has. The same block for the factor 1 or none. */
+export function scaledBlock(block: MoeBlockSpec, factor: number | undefined): MoeBlockSpec {
+  return factor === undefined || factor === 1 ? block : { ...block, routedScale: (block.routedScale ?? 1) * factor };
+}
