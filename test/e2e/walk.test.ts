@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { planSchema } from '../../engine/protocol/plan';
@@ -84,6 +84,22 @@ describe('a person with a checkpoint', () => {
     expect(accuracy).toBeGreaterThan(90);
     expect(accuracy).toBeLessThan(99);
     await editor.screenshot('5-evaluated');
+  });
+
+  it('is asked how rounded weights are stored before llama.cpp gets them', async () => {
+    const quantize = { method: 'rtn', group: 32, symmetric: true, scope: 'experts', seed: 0 };
+    const found = planSchema.parse(JSON.parse(readFileSync(join(editor.workspace, 'sample.moeplan.json'), 'utf8')));
+    // llama.cpp has one number of active experts for all layers.
+    const equal = (value: number) => Array<number>(8).fill(value);
+    const plan = { ...found, activeExperts: equal(2), quantize: { ...quantize, layers: equal(4) } };
+    writeFileSync(join(editor.workspace, 'rounded.moeplan.json'), JSON.stringify(plan, undefined, 2));
+    await editor.openFile('rounded.moeplan.json');
+    await editor.codeLens(/^Apply…$/).click();
+    await editor.pick(/llama\.cpp/);
+    await editor.page.locator('.quick-input-list .monaco-list-row', { hasText: 'K-quants of llama.cpp' }).waitFor();
+    await editor.screenshot('5-stored-bits');
+    await editor.page.keyboard.press('Escape');
+    await editor.openFile('sample.moeplan.json');
   });
 
   it('lets both models write in the playground, and sees the experts of a token', async () => {
