@@ -34,13 +34,11 @@ async function pickTarget(services: Services, { plan, checkpoint }: PlanAndCheck
 const blockTexts = (): Readonly<Record<GgufBlocks, { label: string; detail: string }>> => ({
   codes: {
     label: localize('Codes of the plan'),
-    detail: localize('The very numbers that were measured: what evaluations of the plan say holds for the file.'),
+    detail: localize('The numbers that evaluations of the plan measure'),
   },
   'k-quants': {
     label: localize('K-quants of llama.cpp'),
-    detail: localize(
-      'As many bits in super-blocks (Q2_K to Q6_K), rounded anew from the weights: usually nearer to them, but not measured here.',
-    ),
+    detail: localize('As many bits in super-blocks: usually nearer to the weights, not measured here'),
   },
 });
 
