@@ -159,6 +159,8 @@ export interface MoeBlockSpec {
   readonly router: RouterSpec;
   /** Multiplies the sum of the routed experts: the correction of a plan; never of a checkpoint's own family. */
   readonly routedScale?: number | undefined;
+  /** The same by number of active experts less one, on top of it: for measuring many allocations with one graph, never written. */
+  readonly routedScales?: readonly number[] | undefined;
   readonly activation: ActivationSpec;
   readonly shared?: SharedExpertSpec | undefined;
   /** A shared network that the decoder layer adds beside the block: not part of the block's own output (Granite). */

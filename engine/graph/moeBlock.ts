@@ -49,6 +49,16 @@ export function routedBlock(
       ? outputs
       : graph.node('Mul', [outputs, graph.node('Unsqueeze', [routing.gates(), graph.integers([2])])]);
   const sum = graph.node('ReduceSum', [gated, graph.integers([1])], { keepdims: 0 });
-  const routed = block.routedScale === undefined ? sum : graph.node('Mul', [sum, graph.float(block.routedScale)]);
+  const routed = scaled(graph, sum, block, k);
   return { output: shared === undefined ? routed : graph.node('Add', [routed, shared]), routing };
+}
+
+/** The sum of the routed experts with what a plan multiplies it by. */
+function scaled(graph: GraphBuilder, sum: Value, { routedScale, routedScales }: MoeBlockSpec, k: Value): Value {
+  const always = routedScale === undefined ? sum : graph.node('Mul', [sum, graph.float(routedScale)]);
+  if (routedScales === undefined) {
+    return always;
+  }
+  const at = graph.node('Sub', [k, graph.integers([1])]);
+  return graph.node('Mul', [always, graph.node('Gather', [graph.floats(routedScales), at])]);
 }

@@ -1,4 +1,5 @@
 import { layerFingerprint } from '../checkpoint/fingerprint';
+import type { ModelSpec, MoeBlockSpec } from '../families/specification';
 import { specTensors } from '../families/specTensors';
 import { AllocationMeter } from '../measure/allocationMeter';
 import type { JobContext } from '../measure/jobContext';
@@ -8,9 +9,12 @@ import { qualityOf } from '../measure/stateScores';
 import { windowScoresSchema, type AllocationQuality, type WindowScores } from '../protocol/budget';
 import { runtimeKey } from '../runtime/graphTargets';
 import type { RuntimeOptions } from '../runtime/session';
+import { blockScaledByActive } from '../transform/scaledBlock';
+import { withBlocks } from '../transform/transformModel';
 import { trainedActiveExperts } from './activeExperts';
 import type { CalibrationText } from './calibrationText';
 import { attentionHeads } from './evaluate';
+import type { GateScales } from './gateFactors';
 import type { OpenModel } from './openModel';
 import { ResultCache } from './resultCache';
 
@@ -33,17 +37,20 @@ export class AllocationMeasurements {
     private readonly cache: ResultCache,
     private readonly job: JobContext,
     private readonly weightsKey: string,
+    private readonly scales: GateScales | undefined,
   ) {}
 
+  /** @param scales factors that the experts' outputs get at every k; none by default */
   static async create(
     model: OpenModel,
     text: CalibrationText,
     runtime: RuntimeOptions,
     cache: ResultCache,
     job: JobContext,
+    scales?: GateScales,
   ): Promise<AllocationMeasurements> {
     const weightsKey = await layerFingerprint(specTensors(model.resolved.decoder()));
-    return new AllocationMeasurements(model, text, runtime, cache, job, weightsKey);
+    return new AllocationMeasurements(model, text, runtime, cache, job, weightsKey, scales);
   }
 
   /** k per MoE layer as trained. */
@@ -64,7 +71,7 @@ export class AllocationMeasurements {
     allocation: ActiveExperts,
     options: { readonly keep?: readonly ActiveExperts[]; readonly trace?: boolean } = {},
   ): Promise<WindowScores> {
-    const { weightsKey, text, runtime, trained } = this;
+    const { weightsKey, text, runtime, trained, scales } = this;
     // The full model is the reference: copies of the same weights that state other active experts have another one.
     const reference = [weightsKey, trained];
     const key = ResultCache.key([
@@ -74,6 +81,7 @@ export class AllocationMeasurements {
       text.key,
       runtimeKey(runtime),
       allocation,
+      ...(scales === undefined ? [] : [scales]),
     ]);
     const cached = windowScoresSchema.safeParse(await this.cache.readLayer(key));
     if (cached.success) {
@@ -94,10 +102,16 @@ export class AllocationMeasurements {
   }
 
   private openMeter(): Promise<AllocationMeter> {
-    const spec = this.model.resolved.decoder();
+    const decoder = this.model.resolved.decoder();
     const { sequences, scored } = this.text;
-    const batches = batchSequences(sequences, attentionHeads(spec));
-    const { runtime, job } = this;
+    const batches = batchSequences(sequences, attentionHeads(decoder));
+    const { runtime, job, scales } = this;
+    const spec = scales === undefined ? decoder : withBlocks(decoder, scaledBlocks(decoder, scales));
     return AllocationMeter.open({ model: spec, runtime, batches, sequences, scored, job }, this.trained);
   }
+}
+
+function scaledBlocks({ layers }: ModelSpec, scales: GateScales): MoeBlockSpec[] {
+  const blocks = layers.flatMap(({ feedForward }) => (feedForward.kind === 'moe' ? [feedForward.block] : []));
+  return blocks.map((block, at) => blockScaledByActive(block, scales[at]!));
 }

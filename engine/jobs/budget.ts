@@ -6,28 +6,20 @@ import { objectiveNamed } from '../methods/budgets/objectives';
 import type { BudgetParams, BudgetResult, ObjectiveName } from '../protocol/budget';
 import { TunerError } from '../protocol/errors';
 import { AllocationMeasurements } from './allocationMeasurements';
-import { autoBudget } from './autoBudget';
+import { autoOnText } from './autoOnText';
 import { openBlockClock } from './blockClock';
 import { chooseByCost, countedCosts, type CostTable } from './budgetCosts';
 import { lossRows } from './budgetTables';
 import { assertGates, gateCorrection } from './budgetGates';
-import { budgetText, fewerWindows, type BudgetText } from './budgetText';
+import { budgetText } from './budgetText';
 import { isOnnxModel } from '../onnxModel/isOnnxModel';
 import { budgetOnnx } from './budgetOnnx';
-import type { CalibrationText } from './calibrationText';
-import { measuredGates } from './measuredGates';
 import { openModel, planTarget, type OpenModel } from './openModel';
 import { assertPlanAccepts, lockedLayers, updatePlan } from './planFile';
 import { runtimeOptions, type EngineServices } from './services';
 
 /** What `auto` falls back to where there is no text to measure on; it says so in the notes. */
 const dataFreeObjective = 'relative-squared' satisfies ObjectiveName;
-
-/**
- * Tokens on which `auto` measures its table of single changes, a quarter of its calibration tokens: tables of two disjoint texts, as long as
- * all of these, give solutions that differ by half a percent of their damage at most, and the search that follows measures on all of them.
- */
-const tableTokens = 6144;
 
 /** Everything that choosing needs, prepared once. */
 interface BudgetRun {
@@ -59,7 +51,7 @@ export async function budget(params: BudgetParams, services: EngineServices, job
   const locked = params.out === undefined ? undefined : await lockedLayers(path.resolve(params.out), planTarget(model));
   const run = prepare(params, model, locked, services, job);
   const choice = await choose(run);
-  const gates = await gateCorrection(model, choice.activeExperts, params, services, job);
+  const gates = choice.gates ?? (await gateCorrection(model, choice.activeExperts, params, services, job));
   const result: BudgetResult = {
     checkpoint: model.checkpoint.folder,
     fingerprint: model.fingerprint,
@@ -135,68 +127,23 @@ async function choose(run: BudgetRun): Promise<Choice> {
   if (!measuresModel) {
     return chooseByName(run, params.objective, undefined);
   }
-  const text = await budgetText(model, params);
+  if (objective.kind === 'automatic' && run.total !== undefined) {
+    return autoOnText({ ...run, total: run.total });
+  }
+  const { search } = await budgetText(model, params);
   const runtime = await runtimeOptions(services, job);
-  const measuring = (content: CalibrationText) =>
-    AllocationMeasurements.create(model, content, runtime, services.cache, job);
-  const measurements = await measuring(text.search);
-  const heldOut = text.heldOut === undefined ? undefined : await measuring(text.heldOut);
-  const tableText = fewerWindows(text.search, tableTokens);
-  const forTable = tableText === text.search ? measurements : await measuring(tableText);
+  const measurements = await AllocationMeasurements.create(model, search, runtime, services.cache, job);
   try {
     const name = objective.kind === 'measured' ? params.objective : 'end-to-end';
-    const searches = objective.kind === 'automatic' && run.total !== undefined;
-    const choice = searches
-      ? await withMeasuredGates(
-          run,
-          await autoBudget({ ...run, total: run.total, forTable, measurements, heldOut, content: text.content }),
-          text,
-          heldOut,
-        )
-      : { ...(await chooseByName(run, name, measurements)), ...(name === params.objective ? {} : { chosen: name }) };
+    const choice = await chooseByName(run, name, measurements);
     return {
       ...choice,
-      calibrationTokens: text.search.tokens,
-      ...(searches && text.heldOut !== undefined ? { heldOutTokens: text.heldOut.tokens } : {}),
-      measurements: [...new Set([forTable, measurements, heldOut])].reduce((sum, each) => sum + (each?.made ?? 0), 0),
+      ...(name === params.objective ? {} : { chosen: name }),
+      calibrationTokens: search.tokens,
+      measurements: measurements.made,
     };
   } finally {
-    await forTable.dispose();
     await measurements.dispose();
-    await heldOut?.dispose();
-  }
-}
-
-/**
- * The choice of `auto` with factors on the experts' outputs, where nobody said what to do with the gates and they help. Items are too
- * short to tell, and what the person stopped is not measured further.
- */
-async function withMeasuredGates(
-  { params, model, services, job }: BudgetRun,
-  choice: Choice,
-  { search, heldOut: other, content }: BudgetText,
-  heldOut: AllocationMeasurements | undefined,
-): Promise<Choice> {
-  const { activeExperts, interrupted, notes = [] } = choice;
-  const isFull = activeExperts.every((k, at) => k >= model.resolved.blocks[at]!.activeExperts);
-  const decided = params.gates !== undefined || content === 'items' || interrupted === true || isFull;
-  if (decided || heldOut === undefined || other === undefined) {
-    return choice;
-  }
-  job.progress(1, 'Measuring factors for fewer experts');
-  const { seed } = params;
-  try {
-    const plain = await heldOut.measureWindows(activeExperts);
-    const runtime = await runtimeOptions(services, job);
-    const { cache } = services;
-    const request = { model, activeExperts, search, heldOut: other, plain, seed, runtime, cache, job };
-    const { gates, measured, note } = await measuredGates(request);
-    return { ...choice, notes: [...notes, note], ...(gates === undefined ? {} : { gates, measured }) };
-  } catch (error) {
-    if (job.signal.aborted && TunerError.is(error, 'cancelled')) {
-      return { ...choice, interrupted: true };
-    }
-    throw error;
   }
 }
 

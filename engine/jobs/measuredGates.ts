@@ -1,43 +1,20 @@
-import * as z from 'zod';
-import { layerFingerprint } from '../checkpoint/fingerprint';
-import { specTensors } from '../families/specTensors';
-import type { JobContext } from '../measure/jobContext';
-import type { ActiveExperts } from '../measure/layerWalk';
-import { batchSequences } from '../measure/sequenceBatches';
 import { qualityOf } from '../measure/stateScores';
-import { VariantMeter } from '../measure/variantMeter';
 import { pairedDifference } from '../methods/budgets/heldOutChoice';
-import { windowScoresSchema, type AllocationQuality, type WindowScores } from '../protocol/budget';
+import type { AllocationQuality } from '../protocol/budget';
 import type { PlanGates } from '../protocol/plan';
-import { runtimeKey } from '../runtime/graphTargets';
-import type { RuntimeOptions } from '../runtime/session';
-import { scaledBlock } from '../transform/scaledBlock';
-import { withBlocks } from '../transform/transformModel';
-import { trainedActiveExperts } from './activeExperts';
 import type { CalibrationText } from './calibrationText';
-import { attentionHeads } from './evaluate';
-import { gateFactors } from './gateFactors';
-import type { OpenModel } from './openModel';
-import { ResultCache } from './resultCache';
+import type { GateScales } from './gateFactors';
+import { measureFactors, tunedFactors, type FactorsRequest } from './tunedFactors';
 
-/** Part of every cache key: raise it when the meaning of a measurement changes. */
-const measurementVersion = 1;
-
-const measurementSchema = z.object({ factors: z.array(z.number()), windows: windowScoresSchema });
-
-export interface MeasuredGatesRequest {
-  readonly model: OpenModel;
-  readonly activeExperts: ActiveExperts;
-  /** Text that the factors are measured on. */
+export interface MeasuredGatesRequest extends FactorsRequest {
+  readonly scales: GateScales;
+  /** Text that the strength of the factors is measured on. */
   readonly search: CalibrationText;
   /** Other text, on which they must help. */
   readonly heldOut: CalibrationText;
-  /** Scores of the same active experts without factors on that other text. */
-  readonly plain: WindowScores;
   readonly seed: number;
-  readonly runtime: RuntimeOptions;
-  readonly cache: ResultCache;
-  readonly job: JobContext;
+  /** Somebody asked for the factors: they are taken also where they help by no more than the noise. */
+  readonly asked?: boolean;
 }
 
 /** What was measured of the factors. */
@@ -57,47 +34,23 @@ export interface MeasuredGates {
  * mean difference is larger than its standard error, as allocations are. Remembered on disk.
  */
 export async function measuredGates(request: MeasuredGatesRequest): Promise<MeasuredGates> {
-  const { search, plain, seed } = request;
-  const { factors, windows } = await remembered(request);
-  const { mean, standardError } = pairedDifference(windows.kl, plain.kl, plain.tokens);
-  const measured = qualityOf(windows);
-  const helps = -mean > standardError;
-  const [before, after] = [qualityOf(plain), measured].map(({ kl }) => kl.toPrecision(4));
-  const compared = `Factors on the experts' outputs were measured too: KL ${after} with them on other text, ${before} without.`;
+  const { scales, search, heldOut, seed, asked = false } = request;
+  const { factors, strength } = await tunedFactors(request, scales, search);
+  const [plain, windows] = await measureFactors(request, [factors.map(() => 1), factors], heldOut);
+  const { mean, standardError } = pairedDifference(windows!.kl, plain!.kl, plain!.tokens);
+  const measured = qualityOf(windows!);
+  const taken = strength > 0 && (asked || -mean > standardError);
+  const [before, after] = [qualityOf(plain!), measured].map(({ kl }) => kl.toPrecision(4));
+  const tried =
+    strength > 0
+      ? `Factors on the experts' outputs, ${strength} times as far from 1 as least squares say, were measured too: KL ${after} with them on other text, ${before} without.`
+      : `Factors on the experts' outputs were measured too: none brings the model nearer to the trained one (KL ${before}).`;
   return {
     factors,
     measured,
-    gates: helps ? { scale: factors, calibrationTokens: search.tokens, seed } : undefined,
-    note: helps
-      ? `${compared} They are in the plan, and whatever is written from it gets them in its weights; "--gates none" leaves them out.`
-      : `${compared} They were left out.`,
+    gates: taken ? { scale: [...factors], calibrationTokens: search.tokens, seed } : undefined,
+    note: taken
+      ? `${tried} They are in the plan, and whatever is written from it gets them in its weights; "--gates none" leaves them out.`
+      : `${tried} They were left out.`,
   };
-}
-
-async function remembered(request: MeasuredGatesRequest): Promise<z.infer<typeof measurementSchema>> {
-  const { model, activeExperts, search, heldOut, seed, runtime, cache, job } = request;
-  const spec = model.resolved.decoder();
-  const weights = [await layerFingerprint(specTensors(spec)), trainedActiveExperts(model)];
-  const texts = [search.key, heldOut.key];
-  const key = ResultCache.key(['gates', measurementVersion, weights, texts, runtimeKey(runtime), activeExperts]);
-  const cached = measurementSchema.safeParse(await cache.readLayer(key));
-  if (cached.success) {
-    return cached.data;
-  }
-  const factors = await gateFactors({ model, activeExperts, sequences: search.sequences, seed, runtime, job });
-  const { sequences, scored } = heldOut;
-  const batches = batchSequences(sequences, attentionHeads(spec));
-  const meter = await VariantMeter.open({ model: spec, runtime, batches, sequences, scored, job });
-  try {
-    const blocks = spec.layers.flatMap(({ feedForward }) => (feedForward.kind === 'moe' ? [feedForward.block] : []));
-    const scaled = blocks.map((block, at) => ({
-      ...scaledBlock(block, factors[at]),
-      activeExperts: activeExperts[at]!,
-    }));
-    const windows = await meter.measureWindows(withBlocks(spec, scaled).layers);
-    await cache.writeLayer(key, { factors, windows });
-    return { factors, windows };
-  } finally {
-    await meter.dispose();
-  }
 }

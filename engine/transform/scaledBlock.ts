@@ -4,3 +4,8 @@ import type { MoeBlockSpec } from '../families/specification';
 export function scaledBlock(block: MoeBlockSpec, factor: number | undefined): MoeBlockSpec {
   return factor === undefined || factor === 1 ? block : { ...block, routedScale: (block.routedScale ?? 1) * factor };
 }
+
+/** A block whose routed output is multiplied by a factor that depends on how many experts are active: `scales[k - 1]`. */
+export function blockScaledByActive(block: MoeBlockSpec, scales: readonly number[]): MoeBlockSpec {
+  return { ...block, routedScales: scales };
+}

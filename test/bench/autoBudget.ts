@@ -15,7 +15,7 @@ import { quietJob } from '../../engine/measure/jobContext';
 import { budgetParamsSchema, defaultCalibrationTokens, type WindowScores } from '../../engine/protocol/budget';
 
 // `auto` against its own candidates, uniform among them, on text that is not its calibration text: every dataset is halved, one half
-// calibrates, the other (24 windows of 512 tokens a dataset) evaluates.
+// calibrates, the other (24 windows of 512 tokens a dataset) evaluates. Candidates run without factors, the plan with those it has.
 
 /** Folder with models/text and eval/text-eval.json. */
 const material = process.env['MOE_TUNER_BENCH_MATERIAL'] ?? path.resolve(process.cwd(), '../shared');
@@ -70,16 +70,31 @@ async function run(): Promise<void> {
         const uniform = candidates.find(({ name }) => name === 'uniform') ?? candidates[0]!;
         const reference = await measurements.measureWindows(uniform.activeExperts);
         const best = Math.min(...candidates.map(({ measured }) => measured?.kl ?? Infinity));
+        const reported = (scores: WindowScores) => {
+          const percent = 100 * (geometricMean(scores, groups) / geometricMean(reference, groups) - 1);
+          return `perplexity ${percent.toFixed(3).padStart(7)} %  KL ${(sum(scores.kl) / sum(scores.tokens)).toFixed(5)}`;
+        };
+        const { gates, activeExperts: chosen } = result;
+        if (gates?.scale !== undefined) {
+          // One factor per layer whatever its k: the plan's own. Layers at their trained k have none.
+          const scales = gates.scale.map((factor, at) => Array<number>(measurements.trained[at]!).fill(factor));
+          const corrected = scales.map((factors) => factors.with(-1, 1));
+          await using(
+            await AllocationMeasurements.create(model, text, runtime, services.cache, quietJob(), corrected),
+            async (withFactors) =>
+              console.log(
+                `  the plan          ${reported(await withFactors.measureWindows(chosen))}  factors ${gates.scale!.join(' ')}`,
+              ),
+          );
+        }
         for (const { name, activeExperts, measured } of candidates) {
           if ((measured?.kl ?? Infinity) > hopeless * best) {
             continue;
           }
           const scores = await measurements.measureWindows(activeExperts);
-          const percent = 100 * (geometricMean(scores, groups) / geometricMean(reference, groups) - 1);
-          const kl = sum(scores.kl) / sum(scores.tokens);
           const mark = activeExperts.join() === result.activeExperts.join() ? '*' : ' ';
           console.log(
-            `${mark} ${name.padEnd(17)} perplexity ${percent.toFixed(3).padStart(7)} %  KL ${kl.toFixed(5)}  held out ${(measured?.kl ?? NaN).toFixed(5)}  ${activeExperts.join(' ')}`,
+            `${mark} ${name.padEnd(17)} ${reported(scores)}  held out ${(measured?.kl ?? NaN).toFixed(5)}  ${activeExperts.join(' ')}`,
           );
         }
       }

@@ -9,12 +9,15 @@ import { budgetText } from '../../engine/jobs/budgetText';
 import { calibrationText } from '../../engine/jobs/calibrationText';
 import { createServices } from '../../engine/jobs/createServices';
 import { evaluate } from '../../engine/jobs/evaluate';
+import { factorsFor, gateScalesOnText } from '../../engine/jobs/gateFactors';
 import { measuredGates } from '../../engine/jobs/measuredGates';
 import { openModel, type OpenModel } from '../../engine/jobs/openModel';
 import type { EngineServices } from '../../engine/jobs/services';
+import { measureFactors, tunedFactors } from '../../engine/jobs/tunedFactors';
 import { AllocationMeter } from '../../engine/measure/allocationMeter';
 import { quietJob } from '../../engine/measure/jobContext';
 import { batchSequences } from '../../engine/measure/sequenceBatches';
+import { qualityOf } from '../../engine/measure/stateScores';
 import { budgetParamsSchema } from '../../engine/protocol/budget';
 import { evaluateParamsSchema } from '../../engine/protocol/evaluation';
 
@@ -115,17 +118,21 @@ describe('factors for fewer experts', () => {
     };
     const [search, heldOut] = [await part('search.jsonl', 0, 60), await part('other.jsonl', 60, 110)];
     const activeExperts = [1, 1, 2, 1, 1, 1, 2, 1];
-    const plain = await AllocationMeasurements.create(model, heldOut.content, runtime, services.cache, quietJob());
-    const windows = await plain.measureWindows(activeExperts);
-    await plain.dispose();
+    const request = { model, runtime, cache: services.cache, job: quietJob() };
+    const scales = await gateScalesOnText(request, search.content, services.cache);
     const { factors, gates, note } = await measuredGates({
-      ...{ model, activeExperts, search: search.content, heldOut: heldOut.content },
-      ...{ plain: windows, seed: 0, runtime, cache: services.cache, job: quietJob() },
+      ...{ ...request, activeExperts, scales, search: search.content, heldOut: heldOut.content, seed: 0 },
     });
-    const [after = NaN, before = NaN] = [...note.matchAll(/(\d\.\d+)/g)].map(([, value]) => Number(value));
+    const [windows, scaled] = await measureFactors(
+      { ...request, activeExperts },
+      [factors.map(() => 1), [...factors]],
+      heldOut.content,
+    );
+    const [before, after] = [qualityOf(windows!).kl, qualityOf(scaled!).kl];
+    expect(note).toContain(before.toPrecision(4));
     expect(gates !== undefined).toBe(note.includes('in the plan'));
     expect(gates === undefined || after < before).toBe(true);
-    expect(factors.some((factor) => Math.abs(factor - 1) > 1e-3)).toBe(true);
+    expect(scales.flat().some((factor) => Math.abs(factor - 1) > 1e-3)).toBe(true);
     const measure = async (scale: readonly number[]) => {
       const plan = path.join(folder, 'factors.moeplan.json');
       writeFileSync(plan, JSON.stringify({ version: 1, activeExperts, gates: { scale, seed: 0 } }));
@@ -135,6 +142,35 @@ describe('factors for fewer experts', () => {
     };
     expect((await measure(activeExperts.map(() => 1))) / before).toBeCloseTo(1, 2);
     expect((await measure(factors)) / after).toBeCloseTo(1, 2);
+    const leastSquares = factorsFor(scales, activeExperts);
+    const { strength, factors: tuned } = await tunedFactors({ ...request, activeExperts }, scales, search.content);
+    expect(tuned).toEqual(factorsFor(scales, activeExperts, strength));
+    const measured = async (lists: readonly number[][]) =>
+      (await measureFactors({ ...request, activeExperts }, lists, search.content)).map(
+        (scores) => qualityOf(scores).kl,
+      );
+    const [best = NaN, ...others] = await measured([[...tuned], leastSquares, activeExperts.map(() => 1)]);
+    expect(Math.min(...others)).toBeGreaterThanOrEqual(best * (1 - 1e-6));
+  });
+
+  test('of every k in one graph measure what factors of one allocation do', async () => {
+    const content = await calibrationText(model, { text: [text], calibrationTokens: 512 });
+    const scales = Array.from({ length: 8 }, (_, layer) => [2.5 - layer / 10, 1.8 - layer / 20, 1.3, 1]);
+    const activeExperts = [1, 2, 3, 4, 1, 2, 3, 4];
+    const { cache } = services;
+    const withScales = await AllocationMeasurements.create(model, content, runtime, cache, quietJob(), scales);
+    const without = await AllocationMeasurements.create(model, content, runtime, cache, quietJob());
+    try {
+      const request = { model, activeExperts, runtime, cache, job: quietJob() };
+      const [expected] = await measureFactors(request, [factorsFor(scales, activeExperts)], content);
+      const measured = await withScales.measureWindows(activeExperts);
+      measured.kl.forEach((kl, at) => expect(kl).toBeCloseTo(expected!.kl[at]!, 4));
+      expect(qualityOf(measured).kl / (await without.measure(activeExperts)).kl).toBeGreaterThan(1.5);
+      expect((await withScales.measure([4, 4, 4, 4, 4, 4, 4, 4])).kl).toBeLessThan(1e-6);
+    } finally {
+      await withScales.dispose();
+      await without.dispose();
+    }
   });
 });
 
@@ -154,7 +190,7 @@ describe('the budget job', () => {
     const told = await budget({ ...request, gates: 'none' }, services, quietJob());
     expect(told.gates).toBeUndefined();
     expect(told.notes!.filter((note) => note.startsWith('Factors on'))).toHaveLength(0);
-    expect(told.activeExperts).toEqual(left.activeExperts);
+    expect(told.activeExperts.reduce((sum, k) => sum + k, 0)).toBe(10);
   });
 
   test('auto compares its candidates on held-out text, takes none that is behind by more than the noise, and repeats from the cache', async () => {
