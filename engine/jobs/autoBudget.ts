@@ -29,6 +29,9 @@ const candidateObjectives = [
  */
 const negligible = 3e-4;
 
+/** A candidate whose predicted loss is this many times the smallest is none that a search would begin with. */
+const hopeless = 1.5;
+
 /** Controls that are always measured; the random one with two seeds. */
 const controls = [
   { name: 'uniform', seedOffset: 0 },
@@ -86,7 +89,8 @@ export async function autoBudget(request: AutoBudgetRequest): Promise<AutoBudget
   const table = budgetTable(rows, layerBounds(layers, guards));
   const solved = chooseFromRows({ layers, solver: 'exact', total, seed: params.seed, ...guardParts(guards) }, rows);
   const named = [{ name: 'end-to-end', activeExperts: solved.activeExperts }, ...(await otherCandidates(request))];
-  const starts = unique(named.map(({ activeExperts }) => activeExperts));
+  const predict = (allocation: readonly number[]) => totalLoss(table, allocation);
+  const starts = worthStarting(request, unique(named.map(({ activeExperts }) => activeExperts)), predict);
   if (request.forTable !== measurements) {
     await request.forTable.dispose();
   }
@@ -122,10 +126,10 @@ export async function autoBudget(request: AutoBudgetRequest): Promise<AutoBudget
     searched: qualities,
     heldOut: request.heldOut,
     content: request.content,
-    predict: (allocation) => totalLoss(table, allocation),
+    predict,
     job: partOfJob(job, searchShare, 1),
   });
-  const measuredAllocations = [...qualities.keys()].map((key) => key.split(',').map(Number));
+  const both = candidates.filter(({ measured }) => measured !== null);
   return {
     activeExperts: chosen.activeExperts,
     total: chosen.activeExperts.reduce((sum, k) => sum + k, 0),
@@ -136,13 +140,26 @@ export async function autoBudget(request: AutoBudgetRequest): Promise<AutoBudget
     measured: chosen.measured,
     candidates,
     rankCorrelation: rankCorrelation(
-      measuredAllocations.map((allocation) => totalLoss(table, allocation)),
-      [...qualities.values()].map(({ kl }) => kl),
+      both.map(({ activeExperts }) => predict(activeExperts)),
+      both.map(({ measured }) => measured!.kl),
     ),
     table: rows.map(({ layer, loss }) => ({ layer, loss: [...loss] })),
     notes,
     ...(job.signal.aborted ? { interrupted: true } : {}),
   };
+}
+
+/**
+ * Allocations that a search may begin with: those that the table puts so far behind that no search would come from them are only
+ * measured for comparison, on the other text, where there is any.
+ */
+function worthStarting(
+  { heldOut }: AutoBudgetRequest,
+  allocations: number[][],
+  predict: (allocation: readonly number[]) => number,
+): number[][] {
+  const best = Math.min(...allocations.map(predict));
+  return heldOut === undefined ? allocations : allocations.filter((each) => predict(each) <= hopeless * best);
 }
 
 async function endToEndRows({ model, params, services, forTable, job }: AutoBudgetRequest): Promise<LossRow[]> {

@@ -5,6 +5,7 @@ import { TunerError } from '../protocol/errors';
 import type { RuntimeOptions } from '../runtime/session';
 import { AllocationMeasurements } from './allocationMeasurements';
 import { autoBudget, type AutoBudget, type AutoBudgetRequest } from './autoBudget';
+import { partOfJob } from './budgetTables';
 import { budgetText, fewerWindows, type BudgetText } from './budgetText';
 import type { CalibrationText } from './calibrationText';
 import { factorsFor, gateScalesOnText, type GateScales } from './gateFactors';
@@ -38,8 +39,9 @@ export async function autoOnText(run: AutoRun): Promise<AutoOnText> {
   const tableText = fewerWindows(text.search, tableTokens);
   let scales: GateScales | undefined;
   if (wantsFactors(run, text)) {
-    job.progress(0, 'Measuring factors for fewer experts');
-    scales = await gateScalesOnText({ model, runtime, job }, tableText, cache);
+    const part = partOfJob(job, 0, scalesShare);
+    part.progress(0, 'Measuring factors for fewer experts');
+    scales = await gateScalesOnText({ model, runtime, job: part }, tableText, cache);
   }
   const opened: AllocationMeasurements[] = [];
   const measuring = async (content: CalibrationText, factors?: GateScales) => {
@@ -51,7 +53,8 @@ export async function autoOnText(run: AutoRun): Promise<AutoOnText> {
     const measurements = await measuring(text.search, scales);
     const heldOut = text.heldOut === undefined ? undefined : await measuring(text.heldOut, scales);
     const forTable = tableText === text.search ? measurements : await measuring(tableText, scales);
-    const choice = await autoBudget({ ...run, forTable, measurements, heldOut, content: text.content });
+    const searching = partOfJob(job, scalesShare, searchShare);
+    const choice = await autoBudget({ ...run, forTable, measurements, heldOut, content: text.content, job: searching });
     for (const finished of opened) {
       await finished.dispose();
     }
@@ -71,6 +74,10 @@ export async function autoOnText(run: AutoRun): Promise<AutoOnText> {
     }
   }
 }
+
+/** Where factors of all k and the search end, as shares of the progress. */
+const scalesShare = 0.02;
+const searchShare = 0.92;
 
 /** Items are too short to tell whether factors help, so there they have to be asked for. */
 function wantsFactors({ params }: AutoRun, { content, heldOut }: BudgetText): boolean {
@@ -105,12 +112,23 @@ async function withMeasuredGates(request: GatesOfChoice): Promise<AutoBudget & P
   if (choice.interrupted === true || text.heldOut === undefined) {
     return { ...choice, notes, gates: leastSquares };
   }
-  job.progress(1, 'Measuring factors for fewer experts');
+  const part = partOfJob(job, searchShare, 1);
+  part.progress(0, 'Measuring factors for fewer experts');
   try {
     const asked = params.gates === 'scale';
     const texts = { search: tableText, heldOut: text.heldOut };
     const { cache } = services;
-    const measured = await measuredGates({ model, activeExperts, scales, ...texts, seed, asked, runtime, cache, job });
+    const measured = await measuredGates({
+      model,
+      activeExperts,
+      scales,
+      ...texts,
+      seed,
+      asked,
+      runtime,
+      cache,
+      job: part,
+    });
     return measured.gates === undefined
       ? await withoutFactors(request, text.heldOut, [...before, measured.note])
       : { ...choice, measured: measured.measured, notes: [...notes, measured.note], gates: measured.gates };

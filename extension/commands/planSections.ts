@@ -7,6 +7,7 @@ import type { JobControl } from './jobRunner';
 import { mergeMethodTexts, pruneMethodTexts, quantizerTexts, type MethodText } from './methodTexts';
 import { pickCheckpoint, type ReadyCheckpoint } from './pickCheckpoint';
 import { choosePlanFile, saveOpenDocument } from './planLocation';
+import { pickReplacement } from './replacementChoices';
 import type { Services } from './services';
 
 /** Requests that decide one section of a plan. */
@@ -24,6 +25,8 @@ interface SectionCommand<Name extends SectionRequest> {
   /** Whether the options already say how much. */
   readonly hasAmount: (options: SectionOptions<Name>) => boolean;
   readonly pickAmount: (checkpoint: ReadyCheckpoint) => Promise<SectionOptions<Name> | undefined>;
+  /** What else the section asks, where the options do not say it. */
+  readonly pickMore?: (options: SectionOptions<Name>, hasText: boolean) => Promise<SectionOptions<Name> | undefined>;
 }
 
 const amountOfExperts = async (checkpoint: ReadyCheckpoint): Promise<{ ratio: number } | undefined> => {
@@ -40,6 +43,10 @@ const sectionCommands: { readonly [Name in SectionRequest]: SectionCommand<Name>
     methods: pruneMethodTexts,
     hasAmount: ({ ratio }) => ratio !== undefined,
     pickAmount: amountOfExperts,
+    pickMore: async ({ replacement: known }, hasText) => {
+      const replacement = known ?? (await pickReplacement(hasText));
+      return replacement === undefined ? undefined : { replacement };
+    },
   },
   merge: {
     request: 'merge',
@@ -127,9 +134,21 @@ export async function decideSection<Name extends SectionRequest>(
   if (amount === undefined) {
     return;
   }
+  const more = command.pickMore === undefined ? {} : await command.pickMore(options, text.length > 0);
+  if (more === undefined) {
+    return;
+  }
   const out = options.out ?? (await choosePlanFile(checkpoint.folder));
   if (out !== undefined) {
-    const params = { ...options, ...amount, method, text, out, checkpoint: checkpoint.folder } as EngineParams<Name>;
+    const params = {
+      ...options,
+      ...amount,
+      ...more,
+      method,
+      text,
+      out,
+      checkpoint: checkpoint.folder,
+    } as EngineParams<Name>;
     await decideAndOpen(services, checkpoint, command, params, out);
   }
 }

@@ -1,13 +1,15 @@
 import { expect, test, vi } from 'vitest';
 import { mergeMethodNames } from '../../engine/protocol/merging';
-import { pruneMethodNames } from '../../engine/protocol/pruning';
+import { pruneMethodNames, pruneReplacementNames } from '../../engine/protocol/pruning';
 import { quantizerNames } from '../../engine/protocol/quantization';
 import { calibration } from '../support/calibrationSnapshot';
 import { summary } from '../support/webviewSnapshots';
 
-vi.mock('vscode', () => ({}));
+const showQuickPick = vi.fn();
+vi.mock('vscode', () => ({ window: { showQuickPick } }));
 const { coverageSentence } = await import('../../extension/commands/calibrate');
 const { expertsLeft, ratioProblem } = await import('../../extension/commands/amountChoices');
+const { pickReplacement, replacementTexts } = await import('../../extension/commands/replacementChoices');
 const { mergeMethodTexts, pruneMethodTexts, quantizerTexts } = await import('../../extension/commands/methodTexts');
 
 test('every method of the protocol is offered with one line, except those that need another checkpoint', () => {
@@ -39,4 +41,18 @@ test('coverage is told in numbers', () => {
   expect(coverageSentence(calibration)).toBe('4 k tokens calibrated. 1 of 384 experts (0.3 %) saw few tokens, 1 none.');
   const layers = calibration.layers.filter(({ index }) => index !== 3);
   expect(coverageSentence({ ...calibration, layers })).toBe('4 k tokens calibrated. Every expert was covered.');
+});
+
+test('what stands where experts go is asked in one line each, a measured mean only where there is text', async () => {
+  const texts = replacementTexts();
+  expect(Object.keys(texts).sort()).toEqual([...pruneReplacementNames].sort());
+  expect(Object.values(texts).every(({ description }) => description.length < 90)).toBe(true);
+  showQuickPick.mockImplementation((items: { name: string }[]) => Promise.resolve(items.at(-1)));
+  expect(await pickReplacement(true)).toBe('zero');
+  const offered = () => (showQuickPick.mock.lastCall?.[0] as { name: string }[]).map(({ name }) => name);
+  expect(offered()).toEqual(['none', 'constant', 'zero']);
+  await pickReplacement(false);
+  expect(offered()).toEqual(['none', 'zero']);
+  showQuickPick.mockResolvedValue(undefined);
+  expect(await pickReplacement(true)).toBeUndefined();
 });
