@@ -130,7 +130,7 @@ async function withMeasuredGates(request: GatesOfChoice): Promise<AutoBudget & P
       job: part,
     });
     return measured.gates === undefined
-      ? await withoutFactors(request, text.heldOut, [...before, measured.note])
+      ? await withoutFactors(request, text.heldOut, [...notes, measured.note])
       : { ...choice, measured: measured.measured, notes: [...notes, measured.note], gates: measured.gates };
   } catch (error) {
     if (job.signal.aborted && TunerError.is(error, 'cancelled')) {

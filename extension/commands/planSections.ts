@@ -9,6 +9,7 @@ import { pickCheckpoint, type ReadyCheckpoint } from './pickCheckpoint';
 import { choosePlanFile, saveOpenDocument } from './planLocation';
 import { pickReplacement } from './replacementChoices';
 import type { Services } from './services';
+import { pickTasks } from './taskChoices';
 
 /** Requests that decide one section of a plan. */
 type SectionRequest = 'prune' | 'merge' | 'quantize';
@@ -26,12 +27,30 @@ interface SectionCommand<Name extends SectionRequest> {
   readonly hasAmount: (options: SectionOptions<Name>) => boolean;
   readonly pickAmount: (checkpoint: ReadyCheckpoint) => Promise<SectionOptions<Name> | undefined>;
   /** What else the section asks, where the options do not say it. */
-  readonly pickMore?: (options: SectionOptions<Name>, hasText: boolean) => Promise<SectionOptions<Name> | undefined>;
+  readonly pickMore?: (
+    options: SectionOptions<Name>,
+    method: string,
+    text: readonly string[],
+  ) => Promise<SectionOptions<Name> | undefined>;
 }
 
 const amountOfExperts = async (checkpoint: ReadyCheckpoint): Promise<{ ratio: number } | undefined> => {
   const ratio = await pickRatio(checkpoint);
   return ratio === undefined ? undefined : { ratio };
+};
+
+/** Mean outputs are not kept task by task, so what needs them is not asked together with tasks. */
+const pickTasksAndReplacement = async (
+  options: SectionOptions<'prune'>,
+  method: string,
+  text: readonly string[],
+): Promise<SectionOptions<'prune'> | undefined> => {
+  const task = options.task ?? (method === 'mone' ? [] : await pickTasks(text));
+  if (task === undefined) {
+    return undefined;
+  }
+  const replacement = options.replacement ?? (await pickReplacement(text.length > 0 && task.length === 0));
+  return replacement === undefined ? undefined : { task, replacement };
 };
 
 /** The commands, one entry each. */
@@ -43,10 +62,7 @@ const sectionCommands: { readonly [Name in SectionRequest]: SectionCommand<Name>
     methods: pruneMethodTexts,
     hasAmount: ({ ratio }) => ratio !== undefined,
     pickAmount: amountOfExperts,
-    pickMore: async ({ replacement: known }, hasText) => {
-      const replacement = known ?? (await pickReplacement(hasText));
-      return replacement === undefined ? undefined : { replacement };
-    },
+    pickMore: pickTasksAndReplacement,
   },
   merge: {
     request: 'merge',
@@ -134,7 +150,7 @@ export async function decideSection<Name extends SectionRequest>(
   if (amount === undefined) {
     return;
   }
-  const more = command.pickMore === undefined ? {} : await command.pickMore(options, text.length > 0);
+  const more = command.pickMore === undefined ? {} : await command.pickMore(options, method, text);
   if (more === undefined) {
     return;
   }

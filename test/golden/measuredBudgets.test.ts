@@ -187,6 +187,11 @@ describe('the budget job', () => {
     expect(left.notes!.filter((note) => note.startsWith('Factors on'))).toHaveLength(1);
     expect(left.gates?.scale?.length ?? 8).toBe(8);
     expect((await budget(request, services, quietJob())).notes).toEqual(left.notes);
+    const asked = await budget({ ...request, gates: 'scale' }, services, quietJob());
+    expect(asked.activeExperts).toHaveLength(8);
+    expect(asked.gates!.scale!.some((factor) => factor > 1.01)).toBe(true);
+    expect(asked.notes!.at(-1)).toContain('They are in the plan');
+    expect(asked.measured!.kl).not.toBe(asked.candidates![0]!.measured!.kl);
     const told = await budget({ ...request, gates: 'none' }, services, quietJob());
     expect(told.gates).toBeUndefined();
     expect(told.notes!.filter((note) => note.startsWith('Factors on'))).toHaveLength(0);

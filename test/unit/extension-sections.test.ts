@@ -1,3 +1,6 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { mergeMethodNames } from '../../engine/protocol/merging';
 import { pruneMethodNames, pruneReplacementNames } from '../../engine/protocol/pruning';
@@ -9,6 +12,7 @@ const showQuickPick = vi.fn();
 vi.mock('vscode', () => ({ window: { showQuickPick } }));
 const { coverageSentence } = await import('../../extension/commands/calibrate');
 const { expertsLeft, ratioProblem } = await import('../../extension/commands/amountChoices');
+const { pickTasks, tagsOf } = await import('../../extension/commands/taskChoices');
 const { pickReplacement, replacementTexts } = await import('../../extension/commands/replacementChoices');
 const { mergeMethodTexts, pruneMethodTexts, quantizerTexts } = await import('../../extension/commands/methodTexts');
 
@@ -55,4 +59,37 @@ test('what stands where experts go is asked in one line each, a measured mean on
   expect(offered()).toEqual(['none', 'zero']);
   showQuickPick.mockResolvedValue(undefined);
   expect(await pickReplacement(true)).toBeUndefined();
+});
+
+test('tasks are asked where texts are tagged; all of them is no choice', async () => {
+  const calibrationText = path.join(import.meta.dirname, '../../media/sample/calibration.jsonl');
+  const tags = await tagsOf([calibrationText, '/nowhere/plain.txt']);
+  expect(tags.size).toBeGreaterThan(1);
+  const lines = readFileSync(calibrationText, 'utf8').split('\n').filter(Boolean);
+  expect([...tags.values()].reduce((sum, count) => sum + count, 0)).toBe(lines.length);
+  const folder = mkdtempSync(path.join(tmpdir(), 'moe-tuner-tags-'));
+  try {
+    const mixed = path.join(folder, 'mixed.jsonl');
+    writeFileSync(
+      mixed,
+      '{"text":"a","domain":"law"}\nno json\n{"text":"b","task":7}\n[1]\n{"text":"c","task":"code"}\n',
+    );
+    expect([...(await tagsOf([mixed]))]).toEqual([
+      ['law', 1],
+      ['code', 1],
+    ]);
+    const picks = (take: (items: { label: string }[]) => unknown) =>
+      showQuickPick.mockImplementation((items: { label: string }[]) => Promise.resolve(take(items)));
+    picks((items) => items);
+    expect(await pickTasks([mixed])).toEqual([]);
+    picks((items) => items.slice(1));
+    expect(await pickTasks([mixed])).toEqual(['code']);
+    picks(() => undefined);
+    expect(await pickTasks([mixed])).toBeUndefined();
+    showQuickPick.mockClear();
+    expect(await pickTasks(['/nowhere/plain.txt'])).toEqual([]);
+    expect(showQuickPick).not.toHaveBeenCalled();
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 });

@@ -237,7 +237,7 @@ export const planEditorTexts = {
   planRoutingReferenceRule:
     'Gates are divided by the scores of as many experts as were trained, not only of the active ones: they stay as small as the model learned them.',
   planRoutingScaleRule:
-    'The sum of the experts is multiplied by one factor per layer: the one that brings the layer closest to its output with the trained number.',
+    'The sum of the experts is multiplied by one measured factor per layer, which makes up for what fewer experts miss on average.',
   planRoutingReferenceNumber:
     '{active} active of {trained} trained; gates are divided by the scores of the first {reference} ranks.',
   planRoutingScaleNumber: '{active} active of {trained} trained; the sum of their outputs is multiplied by {scale}.',
@@ -245,7 +245,7 @@ export const planEditorTexts = {
   planRoutingGaussian: 'Measured on Gaussian inputs.',
   planRoutingOtherNumbers:
     'The factors were measured for other active experts than the plan has now: find budgets anew.',
-  planRoutingMeasure: 'A factor per layer is measured when budgets are found with --gates scale.',
+  planRoutingMeasure: 'Factors per layer are measured when budgets are found on running text, or with --gates scale.',
   planRoutingTable: 'What every layer does with its gates',
   planRoutingHint: 'Arrow keys move through the layers; each is explained at the foot of the editor.',
   planRoutingCell: 'Gates of layer {layer}',
