@@ -49,8 +49,11 @@ export async function pickTasks(files: readonly string[]): Promise<string[] | un
     description: count === 1 ? localize('1 text') : localize('{count} texts', { count }),
     picked: true,
   }));
-  const placeHolder = localize('Which tasks must the model keep? Experts that only the others need go first');
-  const picked = await vscode.window.showQuickPick(items, { placeHolder, canPickMany: true });
+  const picked = await vscode.window.showQuickPick(items, {
+    title: localize('Experts that only the other tasks need go first'),
+    placeHolder: localize('Which tasks must the model keep?'),
+    canPickMany: true,
+  });
   const names = picked?.map(({ label }) => label);
   return names === undefined || names.length < tags.size ? names : [];
 }

@@ -1,4 +1,5 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { planSchema } from '../../engine/protocol/plan';
@@ -143,6 +144,32 @@ describe('a person with a checkpoint', () => {
       return colours >= 6 && painted > 0.3 ? true : undefined;
     });
     await editor.screenshot(`6-${name}`);
+  });
+
+  it('prunes for one of the tasks, and says what stands where experts go', async () => {
+    await editor.openFile('sample/config.json');
+    await editor.codeLens(/^Prune…$/).click();
+    await editor.pick(/^frequency/);
+    const rows = editor.page.locator('.quick-input-list .monaco-list-row');
+    await rows.filter({ hasText: 'calibration.jsonl' }).waitFor();
+    await editor.page.keyboard.press('Enter');
+    await editor.pick(/^25\.0 % fewer experts/);
+    await rows.filter({ hasText: 'copy' }).waitFor();
+    await editor.screenshot('7-tasks');
+    await editor.page.locator('.quick-input-header').getByRole('checkbox').first().click();
+    await editor.pick(/^copy/);
+    await editor.page.keyboard.press('Enter');
+    await rows.filter({ hasText: 'Their mean output' }).waitFor({ state: 'detached' });
+    await rows.filter({ hasText: 'Nothing: they go with their router rows' }).waitFor();
+    await editor.screenshot('7-replacement');
+    await editor.pick(/^Zero/);
+    await editor.pick(/^Update sample\.moeplan\.json/);
+    const plan = await eventually('the pruned plan', async () => {
+      const text = await readFile(join(editor.workspace, 'sample.moeplan.json'), 'utf8');
+      return planSchema.parse(JSON.parse(text)).prune;
+    });
+    expect(plan).toMatchObject({ method: 'frequency', tasks: ['copy'], replacement: 'zero' });
+    expect(plan.keep.every((kept) => kept.length === 12)).toBe(true);
   });
 
   it('left the checkpoint itself as it was', () => {

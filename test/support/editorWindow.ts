@@ -5,6 +5,7 @@ import type { Browser, FrameLocator, Locator, Page } from 'playwright-core';
 import { launchBrowser } from '../../scripts/support/browser.mjs';
 import { startEditorServer } from '../../scripts/support/editorServer.mjs';
 import { sample, testResults } from '../../scripts/support/paths.mjs';
+import { eventually } from './processes';
 
 /** Waits are generous: a workbench on a busy machine takes several times as long as on an idle one. */
 export const patience = 45_000;
@@ -73,14 +74,21 @@ export class EditorWindow {
     await this.page.screenshot({ path: join(testResults, `e2e-${this.name}-${label}.png`) });
   }
 
-  /** Opens a file by its path in the workspace, through quick open. */
+  /** Opens a file by its path in the workspace, through quick open. A list knows the files of when it was opened: new ones need another. */
   async openFile(path: string): Promise<void> {
-    const input = await this.quickInput('Control+P');
-    await input.fill(path);
     const file = path.split('/').at(-1)!;
     // Before the search has ended the list still shows files of earlier.
-    await this.page.locator(`.quick-input-list .monaco-list-row.focused[aria-label^="${file}"]`).waitFor();
-    await input.press('Enter');
+    const found = this.page.locator(`.quick-input-list .monaco-list-row.focused[aria-label^="${file}"]`);
+    await eventually(`${path} in quick open`, async () => {
+      const input = await this.quickInput('Control+P');
+      await input.fill(path);
+      const isListed = await found.waitFor({ timeout: 8000 }).then(
+        () => true,
+        () => false,
+      );
+      await input.press(isListed ? 'Enter' : 'Escape');
+      return isListed || undefined;
+    });
     await this.page.locator(`.tab.active[data-resource-name="${file}"]`).waitFor();
   }
 
