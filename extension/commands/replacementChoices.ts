@@ -15,13 +15,13 @@ interface ReplacementText {
 export function replacementTexts(): Readonly<Record<Replacement, ReplacementText>> {
   return {
     none: {
-      label: localize('Nothing: they go with their router rows'),
-      description: localize('The checkpoint gets smaller, and every target loads it'),
+      label: localize('Nothing'),
+      description: localize('Their router rows go too, and the files get smaller'),
       needsText: false,
     },
     constant: {
       label: localize('Their mean output'),
-      description: localize('The router still chooses them and gets a constant (MoNE); ONNX only'),
+      description: localize('The router still chooses them and gets a constant (MoNE); for ONNX'),
       needsText: true,
     },
     zero: {

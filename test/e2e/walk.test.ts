@@ -160,7 +160,7 @@ describe('a person with a checkpoint', () => {
     await editor.pick(/^copy/);
     await editor.page.keyboard.press('Enter');
     await rows.filter({ hasText: 'Their mean output' }).waitFor({ state: 'detached' });
-    await rows.filter({ hasText: 'Nothing: they go with their router rows' }).waitFor();
+    await rows.filter({ hasText: 'Their router rows go too' }).waitFor();
     await editor.screenshot('7-replacement');
     await editor.pick(/^Zero/);
     await editor.pick(/^Update sample\.moeplan\.json/);
