@@ -79,17 +79,27 @@ export class EditorWindow {
     const file = path.split('/').at(-1)!;
     // Before the search has ended the list still shows files of earlier.
     const found = this.page.locator(`.quick-input-list .monaco-list-row.focused[aria-label^="${file}"]`);
-    await eventually(`${path} in quick open`, async () => {
-      const input = await this.quickInput('Control+P');
-      await input.fill(path);
-      const isListed = await found.waitFor({ timeout: 8000 }).then(
-        () => true,
-        () => false,
-      );
-      await input.press(isListed ? 'Enter' : 'Escape');
-      return isListed || undefined;
-    });
+    await eventually(`${path} in quick open`, () => this.opensList('Control+P', (input) => input.fill(path), found));
+    await this.page.keyboard.press('Enter');
     await this.page.locator(`.tab.active[data-resource-name="${file}"]`).waitFor();
+  }
+
+  /** Opens a list, writes what is looked for, and waits a while for its entry; closes the list where it does not come. */
+  private async opensList(
+    key: string,
+    write: (input: Locator) => Promise<void>,
+    entry: Locator,
+  ): Promise<true | undefined> {
+    const input = await this.quickInput(key);
+    await write(input);
+    const isListed = await entry.waitFor({ timeout: 8000 }).then(
+      () => true as const,
+      () => undefined,
+    );
+    if (isListed === undefined) {
+      await this.page.keyboard.press('Escape');
+    }
+    return isListed;
   }
 
   /** Opens the box that a key opens. A key can be lost while a webview takes the focus: then it is pressed again. */
@@ -111,9 +121,11 @@ export class EditorWindow {
 
   /** Runs a command through the palette with the keyboard alone. */
   async command(title: string): Promise<void> {
-    await this.quickInput('F1');
-    await this.page.keyboard.type(title);
-    await this.page.locator('.quick-input-list .monaco-list-row', { hasText: title }).first().waitFor();
+    const entry = this.page.locator('.quick-input-list .monaco-list-row', { hasText: title }).first();
+    // Like quick open, the palette knows the commands of when it was opened.
+    await eventually(`${title} in the palette`, () =>
+      this.opensList('F1', (input) => input.pressSequentially(title), entry),
+    );
     // The palette ranks by its own taste: the command may not be the first.
     const focused = this.page.locator('.quick-input-list .monaco-list-row.focused', { hasText: title });
     for (let presses = 0; presses < 10 && (await focused.count()) === 0; presses++) {

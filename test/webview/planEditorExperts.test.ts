@@ -306,14 +306,14 @@ describe('the routing policy', () => {
     await grid.focus();
     await view.page.keyboard.press('ArrowDown');
     expect(await view.page.getByRole('complementary', { name: 'Explanation' }).innerText()).toMatch(
-      /Gates of layer 1[^]*closest to its output[^]*multiplied by 1\.200000[^]*8,192 tokens/,
+      /Gates of layer 1[^]*makes up for what fewer experts miss[^]*multiplied by 1\.200000[^]*8,192 tokens/,
     );
     await view.page.getByRole('radio', { name: 'Measured factor' }).focus();
     await view.page.keyboard.press('ArrowUp');
     expect(await grid.locator('tbody tr').first().locator('td').allTextContents()).toEqual(['3', '8', '8']);
     await view.page.keyboard.press('ArrowUp');
     expect(await grid.isVisible()).toBe(false);
-    await view.page.getByText('Measured factor').click();
+    await view.page.getByText('Measured factor', { exact: true }).click();
     expect(await editsOf(view)).toEqual([
       { kind: 'setGates', edit: 1, gates: { reference: routed.scale.map(() => 8), seed: 0 } },
       { kind: 'setGates', edit: 2 },
