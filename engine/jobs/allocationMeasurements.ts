@@ -1,5 +1,5 @@
 import { layerFingerprint } from '../checkpoint/fingerprint';
-import type { ModelSpec, MoeBlockSpec } from '../families/specification';
+import { moeBlocks } from '../families/moeBlocks';
 import { specTensors } from '../families/specTensors';
 import { AllocationMeter } from '../measure/allocationMeter';
 import type { JobContext } from '../measure/jobContext';
@@ -106,12 +106,13 @@ export class AllocationMeasurements {
     const { sequences, scored } = this.text;
     const batches = batchSequences(sequences, attentionHeads(decoder));
     const { runtime, job, scales } = this;
-    const spec = scales === undefined ? decoder : withBlocks(decoder, scaledBlocks(decoder, scales));
+    const spec =
+      scales === undefined
+        ? decoder
+        : withBlocks(
+            decoder,
+            moeBlocks(decoder).map((block, at) => blockScaledByActive(block, scales[at]!)),
+          );
     return AllocationMeter.open({ model: spec, runtime, batches, sequences, scored, job }, this.trained);
   }
-}
-
-function scaledBlocks({ layers }: ModelSpec, scales: GateScales): MoeBlockSpec[] {
-  const blocks = layers.flatMap(({ feedForward }) => (feedForward.kind === 'moe' ? [feedForward.block] : []));
-  return blocks.map((block, at) => blockScaledByActive(block, scales[at]!));
 }

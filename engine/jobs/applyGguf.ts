@@ -7,6 +7,7 @@ import { ggufArchitecture, planGguf } from '../export/gguf/planGguf';
 import { tensorTypes } from '../export/gguf/tensorTypes';
 import { tuneFileName, tuneFileText } from '../export/provenance';
 import { assertAbsent, type WriteOptions } from '../export/writeArtefact';
+import { moeBlocks } from '../families/moeBlocks';
 import type { ModelSpec } from '../families/specification';
 import type { JobContext } from '../measure/jobContext';
 import { TunerError } from '../protocol/errors';
@@ -109,7 +110,7 @@ export async function applyGguf(
 
 /** The decoder with the plan's numbers of active experts in its blocks. */
 function withActiveExperts(model: ModelSpec, activeExperts: readonly number[]): ModelSpec {
-  const blocks = model.layers.flatMap(({ feedForward }) => (feedForward.kind === 'moe' ? [feedForward.block] : []));
+  const blocks = moeBlocks(model);
   return withBlocks(
     model,
     blocks.map((block, at) => ({ ...block, activeExperts: activeExperts[at]! })),

@@ -6,6 +6,7 @@ import { searchMeasured } from '../methods/budgets/measuredSearch';
 import type { WindowContent } from '../methods/budgets/heldOutChoice';
 import { objectiveNamed } from '../methods/budgets/objectives';
 import { rankCorrelation } from '../methods/budgets/rankCorrelation';
+import { worthStarting } from '../methods/budgets/worthStarting';
 import type { AllocationQuality, BudgetParams, BudgetResult, ObjectiveName } from '../protocol/budget';
 import { cancelledError } from '../protocol/errors';
 import type { AllocationMeasurements } from './allocationMeasurements';
@@ -28,9 +29,6 @@ const candidateObjectives = [
  * difference of two near allocations by some thousandths of it.
  */
 const negligible = 3e-4;
-
-/** A candidate whose predicted loss is this many times the smallest is none that a search would begin with. */
-const hopeless = 1.5;
 
 /** Controls that are always measured; the random one with two seeds. */
 const controls = [
@@ -90,7 +88,9 @@ export async function autoBudget(request: AutoBudgetRequest): Promise<AutoBudget
   const solved = chooseFromRows({ layers, solver: 'exact', total, seed: params.seed, ...guardParts(guards) }, rows);
   const named = [{ name: 'end-to-end', activeExperts: solved.activeExperts }, ...(await otherCandidates(request))];
   const predict = (allocation: readonly number[]) => totalLoss(table, allocation);
-  const starts = worthStarting(request, unique(named.map(({ activeExperts }) => activeExperts)), predict);
+  const distinct = unique(named.map(({ activeExperts }) => activeExperts));
+  // The others are measured for comparison, on the other text; without one the search is where they are measured.
+  const starts = request.heldOut === undefined ? distinct : worthStarting(distinct, predict);
   if (request.forTable !== measurements) {
     await request.forTable.dispose();
   }
@@ -147,19 +147,6 @@ export async function autoBudget(request: AutoBudgetRequest): Promise<AutoBudget
     notes,
     ...(job.signal.aborted ? { interrupted: true } : {}),
   };
-}
-
-/**
- * Allocations that a search may begin with: those that the table puts so far behind that no search would come from them are only
- * measured for comparison, on the other text, where there is any.
- */
-function worthStarting(
-  { heldOut }: AutoBudgetRequest,
-  allocations: number[][],
-  predict: (allocation: readonly number[]) => number,
-): number[][] {
-  const best = Math.min(...allocations.map(predict));
-  return heldOut === undefined ? allocations : allocations.filter((each) => predict(each) <= hopeless * best);
 }
 
 async function endToEndRows({ model, params, services, forTable, job }: AutoBudgetRequest): Promise<LossRow[]> {

@@ -1,5 +1,5 @@
 import { qualityOf } from '../measure/stateScores';
-import { pairedDifference } from '../methods/budgets/heldOutChoice';
+import { chooseHeldOut } from '../methods/budgets/heldOutChoice';
 import type { BudgetResult } from '../protocol/budget';
 import { TunerError } from '../protocol/errors';
 import type { RuntimeOptions } from '../runtime/session';
@@ -55,6 +55,7 @@ export async function autoOnText(run: AutoRun): Promise<AutoOnText> {
     const forTable = tableText === text.search ? measurements : await measuring(tableText, scales);
     const searching = partOfJob(job, scalesShare, searchShare);
     const choice = await autoBudget({ ...run, forTable, measurements, heldOut, content: text.content, job: searching });
+    // Their hidden states and sessions make room for what measures the factors.
     for (const finished of opened) {
       await finished.dispose();
     }
@@ -101,6 +102,9 @@ interface GatesOfChoice {
 const measuredWithFactors =
   "All candidates were measured with the factors on the experts' outputs that least squares give.";
 
+const uniformWithoutFactors =
+  'Without factors it was no better than uniform by more than the noise, so uniform was taken.';
+
 async function withMeasuredGates(request: GatesOfChoice): Promise<AutoBudget & Pick<BudgetResult, 'gates'>> {
   const { run, choice, text, tableText, scales, runtime } = request;
   const { model, params, services, job } = run;
@@ -142,30 +146,25 @@ async function withMeasuredGates(request: GatesOfChoice): Promise<AutoBudget & P
 
 /** The choice without the factors it was measured with: uniform takes its place where that is as good without them. */
 async function withoutFactors(
-  { run, choice, measuring }: GatesOfChoice,
+  { run, choice, text, measuring }: GatesOfChoice,
   heldOut: CalibrationText,
   notes: string[],
 ): Promise<AutoBudget> {
-  const uniform = choice.candidates?.find(({ name }) => name === 'uniform');
-  const plain = await measuring(heldOut);
-  const chosen = await plain.measureWindows(choice.activeExperts);
-  if (uniform === undefined || uniform.activeExperts.join() === choice.activeExperts.join()) {
-    return { ...choice, measured: qualityOf(chosen), notes };
-  }
   run.job.progress(1, 'Comparing with uniform, without factors');
-  const even = await plain.measureWindows(uniform.activeExperts);
-  const { mean, standardError } = pairedDifference(even.kl, chosen.kl, even.tokens);
-  return mean > standardError
-    ? { ...choice, measured: qualityOf(chosen), notes }
-    : {
-        ...choice,
-        activeExperts: [...uniform.activeExperts],
-        predicted: uniform.predicted,
-        chosen: uniform.name,
-        measured: qualityOf(even),
-        notes: [
-          ...notes,
-          'Without factors it was no better than uniform by more than the noise, so uniform was taken.',
-        ],
-      };
+  const plain = await measuring(heldOut);
+  const [taken, uniform] = [choice, choice.candidates?.find(({ name }) => name === 'uniform')];
+  const finalists = [];
+  for (const candidate of [{ ...taken, name: taken.chosen ?? '' }, ...(uniform === undefined ? [] : [uniform])]) {
+    finalists.push({ ...candidate, windows: await plain.measureWindows(candidate.activeExperts) });
+  }
+  const { chosen, reason } = chooseHeldOut(finalists, text.content);
+  const { activeExperts, predicted, name, windows } = finalists.find((finalist) => finalist === chosen)!;
+  return {
+    ...choice,
+    activeExperts: [...activeExperts],
+    predicted,
+    chosen: name,
+    measured: qualityOf(windows),
+    notes: reason === 'uniform' && name !== taken.chosen ? [...notes, uniformWithoutFactors] : notes,
+  };
 }

@@ -1,3 +1,4 @@
+import { moeBlocks } from '../families/moeBlocks';
 import type { DecoderLayerSpec, FeedForwardSpec, MoeBlockSpec } from '../families/specification';
 import type { BlockInputs } from '../measure/rewritingWalk';
 import type { VariantMeter } from '../measure/variantMeter';
@@ -47,7 +48,7 @@ export async function measureUnits(
   choices: GroupChoices,
   progress: readonly [number, number],
 ): Promise<UnitsOf> {
-  const blocks = run.model.layers.flatMap(({ feedForward }) => (feedForward.kind === 'moe' ? [feedForward.block] : []));
+  const blocks = moeBlocks(run.model);
   const measured = text === undefined ? [] : blocks.length * units.length * 3 <= mostVariants ? [2, 3, 4] : [nearest];
   const variants: LayerVariants[] = [];
   const errors: UnitErrors[][] = [];

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { layerFingerprint } from '../checkpoint/fingerprint';
+import { moeBlocks } from '../families/moeBlocks';
 import { specTensors } from '../families/specTensors';
 import type { JobContext } from '../measure/jobContext';
 import type { ActiveExperts } from '../measure/layerWalk';
@@ -103,7 +104,7 @@ async function usingMeter<Result>(
   work: (measure: (factors: readonly number[]) => Promise<WindowScores>) => Promise<Result>,
 ): Promise<Result> {
   const spec = model.resolved.decoder();
-  const blocks = spec.layers.flatMap(({ feedForward }) => (feedForward.kind === 'moe' ? [feedForward.block] : []));
+  const blocks = moeBlocks(spec);
   const batches = batchSequences(sequences, attentionHeads(spec));
   const meter = await VariantMeter.open({ model: spec, runtime, batches, sequences, scored, job });
   try {

@@ -39,13 +39,14 @@ const amountOfExperts = async (checkpoint: ReadyCheckpoint): Promise<{ ratio: nu
   return ratio === undefined ? undefined : { ratio };
 };
 
-/** Mean outputs are not kept task by task, so what needs them is not asked together with tasks. */
+/** Mean outputs are not kept task by task, so what needs them is not asked together with tasks; text to find a task by names one. */
 const pickTasksAndReplacement = async (
   options: SectionOptions<'prune'>,
   method: string,
   text: readonly string[],
 ): Promise<SectionOptions<'prune'> | undefined> => {
-  const task = options.task ?? (method === 'mone' ? [] : await pickTasks(text));
+  const isTaskless = method === 'mone' || options.retrieve !== undefined;
+  const task = options.task ?? (isTaskless ? [] : await pickTasks(text));
   if (task === undefined) {
     return undefined;
   }

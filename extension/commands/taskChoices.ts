@@ -1,5 +1,4 @@
-import { createReadStream } from 'node:fs';
-import { createInterface } from 'node:readline';
+import { open } from 'node:fs/promises';
 import * as vscode from 'vscode';
 import * as z from 'zod';
 import { localize } from '../common/localize';
@@ -14,12 +13,20 @@ const readBytes = 2 ** 26;
 export async function tagsOf(files: readonly string[]): Promise<ReadonlyMap<string, number>> {
   const tags = new Map<string, number>();
   for (const file of files.filter((name) => name.endsWith('.jsonl'))) {
-    const lines = createInterface({ input: createReadStream(file, { end: readBytes }), crlfDelay: Infinity });
-    for await (const line of lines) {
-      const tag = tagOf(line);
-      if (tag !== undefined) {
-        tags.set(tag, (tags.get(tag) ?? 0) + 1);
+    // A file that cannot be read has no tags: the engine says what is wrong with it.
+    const handle = await open(file).catch(() => undefined);
+    if (handle === undefined) {
+      continue;
+    }
+    try {
+      for await (const line of handle.readLines({ end: readBytes, autoClose: false })) {
+        const tag = tagOf(line);
+        if (tag !== undefined) {
+          tags.set(tag, (tags.get(tag) ?? 0) + 1);
+        }
       }
+    } finally {
+      await handle.close();
     }
   }
   return tags;

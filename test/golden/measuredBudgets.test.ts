@@ -18,7 +18,7 @@ import { AllocationMeter } from '../../engine/measure/allocationMeter';
 import { quietJob } from '../../engine/measure/jobContext';
 import { batchSequences } from '../../engine/measure/sequenceBatches';
 import { qualityOf } from '../../engine/measure/stateScores';
-import { budgetParamsSchema } from '../../engine/protocol/budget';
+import { budgetParamsSchema, type BudgetResult } from '../../engine/protocol/budget';
 import { evaluateParamsSchema } from '../../engine/protocol/evaluation';
 
 const sample = path.join(import.meta.dirname, '../../media/sample');
@@ -194,6 +194,10 @@ describe('the budget job', () => {
     expect(asked.measured!.kl).not.toBe(asked.candidates![0]!.measured!.kl);
     const told = await budget({ ...request, gates: 'none' }, services, quietJob());
     expect(told.gates).toBeUndefined();
+    // The same allocation on the same windows: with factors for one run, without for the other.
+    const uniform = ({ candidates = [] }: BudgetResult) => candidates.find(({ name }) => name === 'uniform')!;
+    expect(uniform(asked).activeExperts).toEqual(uniform(told).activeExperts);
+    expect(Math.abs(uniform(asked).measured!.kl / uniform(told).measured!.kl - 1)).toBeGreaterThan(1e-3);
     expect(told.notes!.filter((note) => note.startsWith('Factors on'))).toHaveLength(0);
     expect(told.activeExperts.reduce((sum, k) => sum + k, 0)).toBe(10);
   });

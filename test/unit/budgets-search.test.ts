@@ -9,6 +9,7 @@ import {
   type SearchStep,
 } from '../../engine/methods/budgets/measuredSearch';
 import { expectedImprovement, proposals } from '../../engine/methods/budgets/searchProposals';
+import { worthStarting } from '../../engine/methods/budgets/worthStarting';
 import { uniformAllocation } from '../../engine/methods/budgets/uniform';
 import { SeededRandom } from '../../engine/numeric/seededRandom';
 import { TunerError } from '../../engine/protocol/errors';
@@ -359,4 +360,23 @@ describe('proposals', () => {
     expect(expectedImprovement({ mean: -2, deviation: 0 })).toBe(2);
     expect(expectedImprovement({ mean: 2, deviation: 0 })).toBe(0);
   });
+});
+
+it('a search begins with what the table does not put far behind the best', () => {
+  const predicted = new Map([
+    ['2,2', 0.1],
+    ['3,1', 0.15],
+    ['1,3', 0.16],
+  ]);
+  const allocations = [
+    [1, 3],
+    [2, 2],
+    [3, 1],
+  ];
+  const starts = worthStarting(allocations, (allocation) => predicted.get(allocation.join())!);
+  expect(starts).toEqual([
+    [2, 2],
+    [3, 1],
+  ]);
+  expect(worthStarting(allocations, () => 0)).toEqual(allocations);
 });

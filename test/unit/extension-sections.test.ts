@@ -63,7 +63,7 @@ test('what stands where experts go is asked in one line each, a measured mean on
 
 test('tasks are asked where texts are tagged; all of them is no choice', async () => {
   const calibrationText = path.join(import.meta.dirname, '../../media/sample/calibration.jsonl');
-  const tags = await tagsOf([calibrationText, '/nowhere/plain.txt']);
+  const tags = await tagsOf([calibrationText, '/nowhere/plain.txt', '/nowhere/gone.jsonl']);
   expect(tags.size).toBeGreaterThan(1);
   const lines = readFileSync(calibrationText, 'utf8').split('\n').filter(Boolean);
   expect([...tags.values()].reduce((sum, count) => sum + count, 0)).toBe(lines.length);

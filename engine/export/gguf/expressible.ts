@@ -7,6 +7,7 @@ import type {
   MoeBlockSpec,
   NormSpec,
 } from '../../families/specification';
+import { moeBlocks } from '../../families/moeBlocks';
 import { specLinears } from '../../families/specLinears';
 import { TunerError } from '../../protocol/errors';
 import type { GgufArchitecture } from './architectures';
@@ -187,7 +188,7 @@ function experts(block: MoeBlockSpec, architecture: GgufArchitecture): string | 
 /** Facts that a file has one number for. */
 function sameEverywhere(model: ModelSpec): string | undefined {
   const dense = model.layers.map(({ feedForward }) => feedForward.kind === 'dense');
-  const blocks = model.layers.flatMap(({ feedForward }) => (feedForward.kind === 'moe' ? [feedForward.block] : []));
+  const blocks = moeBlocks(model);
   const differ = (values: readonly unknown[]) => new Set(values.map((value) => JSON.stringify(value))).size > 1;
   const attentions = model.layers.map(({ mixer }) =>
     mixer.kind === 'short-convolution'

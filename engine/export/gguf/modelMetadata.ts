@@ -1,3 +1,4 @@
+import { moeBlocks } from '../../families/moeBlocks';
 import type { ModelSpec, MoeBlockSpec } from '../../families/specification';
 import { TunerError } from '../../protocol/errors';
 import type { GgufArchitecture } from './architectures';
@@ -109,7 +110,7 @@ function attentionKeys(model: ModelSpec): [string, GgufValue][] {
 }
 
 function feedForwardKeys(model: ModelSpec, architecture: GgufArchitecture): [string, GgufValue][] {
-  const blocks = model.layers.flatMap(({ feedForward }) => (feedForward.kind === 'moe' ? [feedForward.block] : []));
+  const blocks = moeBlocks(model);
   const dense = model.layers.flatMap(({ feedForward }) => (feedForward.kind === 'dense' ? [feedForward.network] : []));
   const block = blocks[0]!;
   const shared = sharedNetwork(block);
