@@ -13,7 +13,7 @@ export interface MeasuredStrength {
 
 /**
  * A factor on the output of a layer's experts, moved away from 1: `1 + strength (factor - 1)`. Strength 0 is no factor, 1 the factor
- * itself. Factors by least squares make up for what one layer misses on average. Measured end to end, two to five times their distance
+ * itself. Factors by least squares make up for what one layer misses on average. Measured end to end, about three to five times their distance
  * from 1 is better: what is missing in all layers together is more than what each misses, given what came before it.
  */
 export function strengthened(factor: number, strength: number): number {
